@@ -1,0 +1,5 @@
+//! Connectors: who sends us webhooks, how they sign, and what their events become. Settings are data.
+
+mod settings;
+
+pub use settings::*;

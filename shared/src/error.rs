@@ -1,0 +1,253 @@
+//! The one domain error. It knows nothing of HTTP: `api::problem` maps a [`Kind`] to a status, and the
+//! error reference in `docs/errors.md` is printed from [`ErrorCode::ALL`].
+//!
+//! What a caller may read (`detail`, `fields`) and what only the log gets (`source`) are different fields.
+
+use std::{error::Error as StdError, fmt};
+
+/// The result of every fallible function in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure it is, from which the status and "is it worth another try" follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request is wrong and will stay wrong.
+    Invalid,
+    /// The caller did not prove who they are.
+    Unauthenticated,
+    /// The caller is known and may not do this.
+    Forbidden,
+    /// There is no such thing.
+    NotFound,
+    /// It clashes with the present state.
+    Conflict,
+    /// It is larger than the limit.
+    TooLarge,
+    /// Its content type is not one we take.
+    Unsupported,
+    /// It is well formed, and a rule forbids it.
+    Unprocessable,
+    /// Something we depend on did not answer: try again.
+    Unavailable,
+    /// A defect of ours.
+    Internal,
+}
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $kind:ident, $title:literal;)*) => {
+        /// The stable codes callers may rely on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorCode { $($(#[$doc])* $name,)* }
+
+        impl ErrorCode {
+            /// Every code, in the order of the reference.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code as callers see it, in snake case.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The kind of failure it is.
+            pub fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind,)* }
+            }
+
+            /// A short sentence that is the same for every occurrence.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// The path names no connector that we have.
+    UnknownConnector = "unknown_connector", NotFound, "There is no such connector";
+    /// The connector is switched off in its settings.
+    ConnectorDisabled = "connector_disabled", Forbidden, "The connector is disabled";
+    /// The connector has no usable secret, so nothing can be verified. The provider should try again.
+    SecretMissing = "secret_missing", Unavailable, "The connector has no secret to verify with";
+    /// The request has no body.
+    EmptyBody = "empty_body", Invalid, "The body is empty";
+    /// The body is larger than the connector's limit.
+    BodyTooLarge = "body_too_large", TooLarge, "The body is too large";
+    /// The body is not in the declared form (JSON, form, base64).
+    MalformedBody = "malformed_body", Invalid, "The body cannot be read";
+    /// The content type is not the connector's.
+    UnsupportedContent = "unsupported_content", Unsupported, "The content type is not supported";
+    /// The header that carries the signature is not there.
+    SignatureMissing = "signature_missing", Unauthenticated, "The signature header is missing";
+    /// The header is there and cannot be a signature of this scheme.
+    SignatureMalformed = "signature_malformed", Unauthenticated, "The signature header is malformed";
+    /// No secret of the connector gives this signature.
+    SignatureMismatch = "signature_mismatch", Unauthenticated, "The signature does not match";
+    /// The scheme's timestamp is missing or not a number.
+    TimestampMalformed = "timestamp_malformed", Unauthenticated, "The timestamp is missing or malformed";
+    /// The timestamp is too far from now, in either direction.
+    TimestampStale = "timestamp_stale", Unauthenticated, "The timestamp is outside the tolerance";
+    /// Nothing signed identifies the event, and its effect is not safe to repeat.
+    EventUnidentified = "event_unidentified", Unprocessable, "The event cannot be told from a repeat";
+    /// A delete or cancel was asked for by an event name outside the signature.
+    EventUnsigned = "event_unsigned", Forbidden, "The event name is not signed";
+
+    /// No API key was sent.
+    ApiKeyMissing = "api_key_missing", Unauthenticated, "An API key is required";
+    /// The API key is unknown, wrong, disabled or expired.
+    ApiKeyInvalid = "api_key_invalid", Unauthenticated, "The API key is not valid";
+    /// The user's roles do not allow this.
+    PermissionDenied = "permission_denied", Forbidden, "Permission denied";
+
+    /// A part of the request is missing or wrong; `errors` names the fields.
+    InvalidInput = "invalid_input", Invalid, "The input is not valid";
+    /// There is no such route.
+    RouteNotFound = "route_not_found", NotFound, "There is no such route";
+    /// The route exists with other methods.
+    MethodNotAllowed = "method_not_allowed", NotFound, "The method is not allowed here";
+    /// There is no such document.
+    DocumentNotFound = "document_not_found", NotFound, "There is no such document";
+    /// A document of that name exists.
+    DocumentExists = "document_exists", Conflict, "The document already exists";
+    /// The document changed since it was read.
+    RevisionConflict = "revision_conflict", Conflict, "The document has changed";
+    /// The document status does not allow the change (submitted, cancelled).
+    DocstatusForbids = "docstatus_forbids", Unprocessable, "The document status forbids this";
+    /// The document is larger than the store takes.
+    DocumentTooLarge = "document_too_large", TooLarge, "The document is too large";
+    /// There is no such parked item.
+    ParkedNotFound = "parked_not_found", NotFound, "There is no such parked item";
+    /// There is no such log entry.
+    LogNotFound = "log_not_found", NotFound, "There is no such log entry";
+
+    /// The connector's rules cannot be applied to this payload (a required field is missing, a value does not convert).
+    MappingFailed = "mapping_failed", Unprocessable, "The mapping does not fit the payload";
+    /// A document that the event needs does not exist yet.
+    ParentMissing = "parent_missing", Unprocessable, "A required document does not exist yet";
+    /// The message cannot be read as any version we know.
+    MessageUnreadable = "message_unreadable", Invalid, "The queue message cannot be read";
+    /// The message was received many times and no attempt on it was ever recorded.
+    PoisonMessage = "poison_message", Internal, "The message stops its worker";
+
+    /// The lease is held by someone else, or was lost.
+    LeaseLost = "lease_lost", Conflict, "The lease is not ours";
+    /// A service we depend on did not answer in time or refused.
+    DependencyUnavailable = "dependency_unavailable", Unavailable, "A service is not available";
+    /// A defect of ours; the log has the cause.
+    InternalError = "internal_error", Internal, "Internal error";
+}
+
+/// One field of the input that is at fault.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FieldError {
+    /// Where: a JSON pointer into the body, or the name of a query parameter or header.
+    pub field: String,
+    /// What is wrong, stable: `missing`, `invalid`, `too_long`, `unknown`.
+    pub code: &'static str,
+    /// What is wrong, for people.
+    pub detail: String,
+}
+
+/// A failure with its stable code, what the caller may read, and what only the log gets.
+pub struct Error {
+    code: ErrorCode,
+    detail: String,
+    fields: Vec<FieldError>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// A failure whose `detail` the caller may read: never put a secret or a signature in it.
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), fields: Vec::new(), source: None }
+    }
+
+    /// Wrong input, naming the one field at fault.
+    pub fn field(field: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
+        Self::fields(vec![FieldError { field: field.into(), code, detail: detail.into() }])
+    }
+
+    /// Wrong input, naming every field at fault.
+    pub fn fields(fields: Vec<FieldError>) -> Self {
+        let detail =
+            fields.iter().map(|f| format!("{}: {}", f.field, f.detail)).collect::<Vec<_>>().join("; ");
+        Self { code: ErrorCode::InvalidInput, detail, fields, source: None }
+    }
+
+    /// A service we depend on failed; `source` goes to the log only.
+    pub fn unavailable(service: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(ErrorCode::DependencyUnavailable, format!("{service} is not available")).because(source)
+    }
+
+    /// A defect of ours; `source` goes to the log only.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(ErrorCode::InternalError, "something went wrong on our side").because(source)
+    }
+
+    /// Adds the cause, for the log.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The same failure under another code, keeping detail, fields and cause.
+    #[must_use]
+    pub fn with_code(mut self, code: ErrorCode) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// What went wrong here, for the caller.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The fields at fault, if it is an input error.
+    pub fn field_errors(&self) -> &[FieldError] {
+        &self.fields
+    }
+
+    /// Whether the same request may succeed later without anyone changing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.code.kind(), Kind::Unavailable)
+            || matches!(
+                self.code,
+                ErrorCode::RevisionConflict | ErrorCode::InternalError | ErrorCode::LeaseLost
+            )
+    }
+
+    /// The whole chain of causes, for the log.
+    pub fn causes(&self) -> String {
+        let mut text = self.detail.clone();
+        let mut next = self.source.as_deref().map(|e| e as &dyn StdError);
+        while let Some(cause) = next {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        text
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.causes())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.detail)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}

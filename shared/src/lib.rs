@@ -1,0 +1,17 @@
+//! Causeway's shared library: everything the Lambda functions have in common.
+//!
+//! Data flows one way: a function's handler calls a domain module, the domain calls a port (a trait),
+//! and an adapter behind the port talks to AWS. Only the adapters (`dynamo.rs`, `sqs.rs`,
+//! `secretsmanager.rs`) and [`app`] name an AWS SDK type. ARCHITECTURE.md has the map and the invariants.
+
+pub mod clock;
+pub mod connectors;
+pub mod documents;
+pub mod error;
+pub mod id;
+pub mod integration_log;
+pub mod mapping;
+pub mod secrets;
+pub mod webhook;
+
+pub use error::{Error, ErrorCode, FieldError, Result};

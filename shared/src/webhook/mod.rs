@@ -1,0 +1,3 @@
+//! Webhook ingestion: a provider's signed request becomes a queued event.
+
+pub mod signature;
