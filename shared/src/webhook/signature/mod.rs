@@ -5,7 +5,7 @@
 //!
 //! One file per scheme says where the signature is and what is signed; `delivery` reads headers, `timestamp`
 //! judges age, `encoding` decodes, `hmac` and `standard` compute, all with ring. `reference` signs with another
-//! crypto library, for the tests.
+//! crypto library, and `properties` holds every scheme against it.
 
 mod delivery;
 mod encoding;
@@ -19,6 +19,8 @@ mod standard;
 mod stripe;
 mod timestamp;
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
