@@ -178,3 +178,6 @@ impl Mapping {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
