@@ -9,7 +9,7 @@ mod key;
 mod series;
 
 pub use key::{DocName, DocType, DocumentKey};
-pub use series::{Series, SeriesPart};
+pub use series::Series;
 
 use std::collections::BTreeMap;
 
