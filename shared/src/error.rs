@@ -19,6 +19,8 @@ pub enum Kind {
     Forbidden,
     /// There is no such thing.
     NotFound,
+    /// It exists, and not with this method.
+    Method,
     /// It clashes with the present state.
     Conflict,
     /// It is larger than the limit.
@@ -103,7 +105,7 @@ error_codes! {
     /// There is no such route.
     RouteNotFound = "route_not_found", NotFound, "There is no such route";
     /// The route exists with other methods.
-    MethodNotAllowed = "method_not_allowed", NotFound, "The method is not allowed here";
+    MethodNotAllowed = "method_not_allowed", Method, "The method is not allowed here";
     /// There is no such document.
     DocumentNotFound = "document_not_found", NotFound, "There is no such document";
     /// A document of that name exists.

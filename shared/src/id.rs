@@ -32,6 +32,13 @@ pub fn mint(kind: IdKind) -> String {
     format!("{}{}", kind.prefix(), Uuid::now_v7().simple())
 }
 
+/// A document name for a DocType without a series: ten random characters, as Frappe's own.
+pub fn random_name() -> String {
+    // The end of a UUIDv7 is its random part.
+    let id = Uuid::now_v7().simple().to_string();
+    id[id.len() - 10..].to_owned()
+}
+
 /// The id that `parts` always give: a UUIDv8 from their SHA-256. Each part is hashed with its length, so
 /// that `["a", "bc"]` and `["ab", "c"]` differ.
 pub fn derive(kind: IdKind, parts: &[&[u8]]) -> String {

@@ -4,6 +4,8 @@
 //! and an adapter behind the port talks to AWS. Only the adapters (`dynamo.rs`, `sqs.rs`,
 //! `secretsmanager.rs`) and [`app`] name an AWS SDK type. ARCHITECTURE.md has the map and the invariants.
 
+pub mod api;
+pub mod app;
 pub mod auth;
 pub mod clock;
 pub mod config;
@@ -20,6 +22,7 @@ pub mod parking;
 pub mod queue;
 pub mod secrets;
 pub mod telemetry;
+pub mod trigger;
 pub mod webhook;
 
 pub use error::{Error, ErrorCode, FieldError, Result};

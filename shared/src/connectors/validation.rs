@@ -52,7 +52,7 @@ impl ConnectorSettings {
         let mut faults = Faults(Vec::new());
         faults.result("/name", check_name(&self.name));
         faults.check(auth::user(&self.user).is_some(), "/user", "unknown", "there is no such user");
-        faults.0.extend(self.scheme.validate());
+        faults.0.extend(self.scheme.validate().into_iter().map(|fault| FieldError { field: format!("/scheme{}", fault.field), ..fault }));
         self.check_secrets(&mut faults);
         self.check_limits(&mut faults);
         self.check_event(&mut faults);
@@ -146,11 +146,11 @@ fn check_document(faults: &mut Faults, document: &DocumentEffect, at: &str) {
     let sources = [("name", document.name.as_ref()), ("docstatus", document.docstatus.as_ref())];
     for (field, source) in sources {
         if let Some(source) = source {
-            faults.result(&format!("{at}/{field}"), source.validate());
+            faults.0.extend(source.validate(&format!("{at}/{field}")));
         }
     }
     for (i, requirement) in document.requires.iter().enumerate() {
-        faults.result(&format!("{at}/requires/{i}/name"), requirement.name.validate());
+        faults.0.extend(requirement.name.validate(&format!("{at}/requires/{i}/name")));
     }
     faults.0.extend(document.mapping.validate(&format!("{at}/mapping")));
 }

@@ -1,7 +1,7 @@
 //! One attempt at an event: plan the effect, commit it with the event's log entry, and if another write was in
 //! the way look again, a few times.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Decision, EventContext, Stop, effect, split, worker::Ports};
@@ -11,15 +11,13 @@ use crate::{
     connectors::{Connector, ConnectorCache, ConnectorSettings},
     documents::{Commit, Committed, Document, DocumentKey, Write},
     integration_log::{EventCompletion, EventFacts, EventStatus, Failure, IntegrationLog, Recorded},
+    mapping::{latest_plausible, resolve_local},
     queue::{InboundEvent, Message},
     webhook::{check_destructive, parse_payload},
 };
 
 /// How often a commit that met another write is decided anew within one attempt.
 const MAX_COMMITS: usize = 8;
-
-/// How far a source's clock may be ahead of ours when a local time in a repeated hour is resolved.
-const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
 
 /// An attempt at one event.
 pub struct Attempt<'a> {
@@ -103,8 +101,7 @@ impl Attempt<'_> {
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
         };
-        let not_after = self.event.received_at.saturating_add(CLOCK_SLACK).unwrap_or(Timestamp::MAX);
-        crate::mapping::resolve_local(&text, &version.time_zone, not_after)
+        resolve_local(&text, &version.time_zone, latest_plausible(self.event.received_at))
     }
 
     async fn split(&self, children: &[InboundEvent]) -> Result<Ended, Stop> {

@@ -115,9 +115,7 @@ impl Handler for AppendRow {
         if crate::documents::SYSTEM_FIELDS.contains(&options.table.as_str()) || options.table.is_empty() {
             faults.push(fault(format!("{at}/table"), "must be a field that holds rows".into()));
         }
-        if let Err(error) = options.name.validate() {
-            faults.push(fault(format!("{at}/name"), error.detail().to_owned()));
-        }
+        faults.extend(options.name.validate(&format!("{at}/name")));
         faults
     }
 

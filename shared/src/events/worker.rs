@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::{
     Stop,
@@ -16,7 +16,7 @@ use crate::{
     documents::{DocumentKey, DocumentStore},
     id::{IdKind, derive},
     integration_log::{Counted, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure, IntegrationLog, Recorded},
-    parking::{Cargo, MAX_WAIT, ParkedItem, ParkedState, ParkingLot, facts, look_again_after},
+    parking::{Cargo, MAX_WAIT, ParkedItem, ParkedState, ParkingLot, Release, look_again_after},
     queue::{InboundEvent, MAX_QUEUE_DELAY, Message, Queue},
     telemetry::metric::Line,
 };
@@ -25,10 +25,6 @@ use crate::{
 const POISON_RECEIVES: u32 = 20;
 /// The longest unreadable message that is kept, in bytes.
 const MAX_UNREADABLE_BYTES: usize = 256 * 1024;
-/// How many waiting events are released at a time.
-const RELEASE_CHUNK: usize = 100;
-/// The most chunks released by one document.
-const MAX_RELEASE_CHUNKS: usize = 50;
 
 /// A message as SQS delivered it.
 #[derive(Debug, Clone)]
@@ -75,8 +71,7 @@ pub struct Ports {
 pub struct EventWorker {
     ports: Ports,
     connectors: ConnectorCache,
-    /// After this long a parked item whose message came to nothing is due again.
-    again_after: SignedDuration,
+    release: Release,
 }
 
 /// An event on its way through the worker.
@@ -90,8 +85,8 @@ struct Job {
 
 impl EventWorker {
     /// A worker for the events of `connectors`.
-    pub fn new(ports: Ports, connectors: ConnectorCache, again_after: SignedDuration) -> Self {
-        Self { ports, connectors, again_after }
+    pub fn new(ports: Ports, connectors: ConnectorCache, release: Release) -> Self {
+        Self { ports, connectors, release }
     }
 
     /// Works on one message. Never fails: what cannot be recorded is kept by the queue.
@@ -161,9 +156,7 @@ impl EventWorker {
                 return self.park_unreadable(item, &error).await.map(|()| None);
             }
         };
-        // A body that cannot be decoded does not stop its event from being parked.
-        let facts = facts(&event).unwrap_or_else(|_| bare_facts(&event));
-        Ok(Some(Job { event, facts, parked, started_at }))
+        Ok(Some(Job { facts: EventFacts::of(&event), event, parked, started_at }))
     }
 
     /// The event of a parked item. An unreadable message is tried again: this may be a newer version.
@@ -267,7 +260,7 @@ impl EventWorker {
         let state = ParkedState::Waiting { document: document.clone() };
         let disposition = self.park(job, state, Some(due), waits, failure(&missing)).await?;
         if self.ports.documents.get(&document).await?.is_some() {
-            self.send_parked(&[id]).await?;
+            self.release.send(&[id]).await?;
         }
         Ok(disposition)
     }
@@ -321,9 +314,7 @@ impl EventWorker {
     async fn report(&self, job: &Job, ended: &Ended) {
         self.emit(job, ended.status, ended.repeat, ended.document.as_ref());
         for document in &ended.created {
-            if let Err(error) = self.free(document).await {
-                warn!(document = %document, error = ?error, "what waits for it is left to the sweeper");
-            }
+            self.release.waiting_for(document).await;
         }
     }
 
@@ -341,51 +332,12 @@ impl EventWorker {
             .property("document", document.map(ToString::to_string))
             .emit();
     }
-
-    async fn free(&self, document: &DocumentKey) -> Result<()> {
-        for _ in 0..MAX_RELEASE_CHUNKS {
-            let ids = self.ports.parking.waiting_for(document, RELEASE_CHUNK).await?;
-            if ids.is_empty() {
-                break;
-            }
-            info!(document = %document, count = ids.len(), "freed what waited");
-            self.send_parked(&ids).await?;
-            if ids.len() < RELEASE_CHUNK {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    async fn send_parked(&self, ids: &[String]) -> Result<()> {
-        let now = self.ports.clock.now();
-        let due = now.saturating_add(self.again_after).unwrap_or(now);
-        let mut messages = Vec::with_capacity(ids.len());
-        for id in ids {
-            if self.ports.parking.release(id, due).await? {
-                messages.push(Message::Parked { id: id.clone() });
-            }
-        }
-        self.ports.queue.send_all(&messages).await
-    }
 }
 
 /// An error as the log keeps it.
 pub fn failure(error: &Error) -> Failure {
     let detail: String = error.detail().chars().take(500).collect();
     Failure { code: error.code().as_str().to_owned(), detail }
-}
-
-fn bare_facts(event: &InboundEvent) -> EventFacts {
-    EventFacts {
-        id: event.id.clone(),
-        connector: event.connector.clone(),
-        event: event.event.clone(),
-        secret: event.secret.clone(),
-        received_at: event.received_at,
-        body_bytes: 0,
-        redacted_body: "[unreadable]".to_owned(),
-    }
 }
 
 fn unreadable(received: &Received, now: Timestamp, error: &Error) -> ParkedItem {

@@ -5,14 +5,16 @@
 
 pub mod dynamo;
 mod redact;
+mod search;
 
 pub use redact::redact;
+pub use search::search;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::documents::DocumentKey;
+use crate::{Result, documents::DocumentKey, queue::InboundEvent};
 
 /// Where an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -103,6 +105,22 @@ pub struct EventFacts {
     pub body_bytes: usize,
     /// Its body, redacted and cut to the limit, as text.
     pub redacted_body: String,
+}
+
+impl EventFacts {
+    /// What the log is to know of `event`. A body that cannot be decoded is no reason not to know the rest.
+    pub fn of(event: &InboundEvent) -> Self {
+        let body = event.body.decode();
+        Self {
+            id: event.id.clone(),
+            connector: event.connector.clone(),
+            event: event.event.clone(),
+            secret: event.secret.clone(),
+            received_at: event.received_at,
+            body_bytes: body.as_ref().map_or(0, Vec::len),
+            redacted_body: body.map_or_else(|_| "[unreadable]".to_owned(), |body| redact(&body)),
+        }
+    }
 }
 
 /// How an event ended, to be written in the transaction of its effect.

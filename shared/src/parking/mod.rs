@@ -6,9 +6,11 @@
 //! at any point leaves it there, and the [`Sweeper`] finds it again when it is due.
 
 pub mod dynamo;
+mod release;
 mod replay;
 mod sweep;
 
+pub use release::Release;
 pub use replay::Replay;
 pub use sweep::{Swept, Sweeper};
 

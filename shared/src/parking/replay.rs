@@ -10,8 +10,8 @@ use super::{Cargo, ParkedItem, ParkedQuery, ParkingLot};
 use crate::{
     Error, ErrorCode, Result,
     clock::Clock,
-    integration_log::{EventFacts, EventStatus, IntegrationLog, redact},
-    queue::{InboundEvent, Message, Queue},
+    integration_log::{EventFacts, EventStatus, IntegrationLog},
+    queue::{Message, Queue},
 };
 
 /// Replays parked events.
@@ -61,8 +61,7 @@ impl Replay {
     /// Makes the item due and starts its count anew; `false` if it is resolved by now, and gone.
     async fn prepare(&self, item: &ParkedItem) -> Result<bool> {
         if let Cargo::Event(event) = &item.cargo {
-            let facts = facts(event)?;
-            if !self.log.mark(&facts, EventStatus::Queued, None, None).await? {
+            if !self.log.mark(&EventFacts::of(event), EventStatus::Queued, None, None).await? {
                 self.parking.remove(&item.id).await?;
                 return Ok(false);
             }
@@ -70,18 +69,4 @@ impl Replay {
         let now = self.clock.now();
         self.parking.release(&item.id, now.saturating_add(self.again_after).unwrap_or(now)).await
     }
-}
-
-/// What the log is to know of `event`.
-pub fn facts(event: &InboundEvent) -> Result<EventFacts> {
-    let body = event.body.decode()?;
-    Ok(EventFacts {
-        id: event.id.clone(),
-        connector: event.connector.clone(),
-        event: event.event.clone(),
-        secret: event.secret.clone(),
-        received_at: event.received_at,
-        body_bytes: body.len(),
-        redacted_body: redact(&body),
-    })
 }

@@ -6,10 +6,12 @@
 //! a log line and a count.
 
 mod event;
+mod function;
 mod ingest;
 mod payload;
 pub mod signature;
 
 pub use event::{MAX_EVENT_NAME_BYTES, check_destructive};
+pub use function::{IngestFunction, ROUTES};
 pub use ingest::{Accepted, Delivery, Ingest};
 pub use payload::parse as parse_payload;

@@ -1,0 +1,54 @@
+//! Connector settings. Secrets are named here, never shown or set: they live in Secrets Manager.
+
+use http::{StatusCode, header};
+use serde_json::Value;
+
+use super::Call;
+use crate::{
+    Error, ErrorCode, Result,
+    connectors::ConnectorSettings,
+    trigger::http::Response,
+};
+
+/// `GET /v2/connectors`.
+pub async fn list(call: &Call<'_>) -> Result<Response> {
+    call.allow_query(&["limit", "cursor"])?;
+    let cursor = call.query("cursor").map(ToOwned::to_owned);
+    let page = call.services.connectors.list(call.limit()?, cursor).await?;
+    let items = page.items.iter().map(shown).collect::<Result<_>>()?;
+    Ok(Response::page(items, page.next, false))
+}
+
+/// `GET /v2/connectors/{connector}`.
+pub async fn get(call: &Call<'_>) -> Result<Response> {
+    let name = call.param("connector")?;
+    let missing = || Error::new(ErrorCode::UnknownConnector, format!("there is no connector {name:?}"));
+    let settings = call.services.connectors.get(name).await?.ok_or_else(missing)?;
+    Ok(Response::data(StatusCode::OK, shown(&settings)?))
+}
+
+/// `PUT /v2/connectors/{connector}`: creates or replaces settings, all or nothing.
+pub async fn put(call: &Call<'_>) -> Result<Response> {
+    let name = call.param("connector")?;
+    let settings = read(call, name)?;
+    let created = call.services.connectors.put(&settings, call.user()?, &*call.services.clock).await?;
+    let response = Response::data(if created { StatusCode::CREATED } else { StatusCode::OK }, shown(&settings)?);
+    Ok(if created { response.with_header(header::LOCATION, &format!("/v2/connectors/{name}")) } else { response })
+}
+
+fn read(call: &Call<'_>, name: &str) -> Result<ConnectorSettings> {
+    let Value::Object(mut fields) = call.request.json()? else {
+        return Err(Error::field("", "invalid", "must be a JSON object"));
+    };
+    let given = fields.entry("name").or_insert_with(|| name.into());
+    if given.as_str() != Some(name) {
+        return Err(Error::field("/name", "invalid", "is not the name of the path"));
+    }
+    // From text: a number in a JSON value does not fit every setting, its text does.
+    let text = crate::dynamo::json(&Value::Object(fields))?;
+    serde_json::from_str(&text).map_err(|e| Error::field("", "invalid", e.to_string()))
+}
+
+fn shown(settings: &ConnectorSettings) -> Result<Value> {
+    serde_json::to_value(settings).map_err(Error::internal)
+}

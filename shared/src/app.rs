@@ -1,0 +1,149 @@
+//! The composition root: the environment becomes clients, adapters and the one thing a function runs. Called
+//! once, at init; nothing here happens per request.
+
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use jiff::SignedDuration;
+use std::time::Duration;
+
+use crate::{
+    Result,
+    api::{Api, Services},
+    auth::ApiKeys,
+    clock::{Clock, SystemClock},
+    config::{ApiConfig, Environment, IngestConfig, Tables, WorkerConfig},
+    connectors::{ConnectorCache, ConnectorRepository},
+    documents::{DocumentStore, dynamo::DynamoDocuments},
+    events::{EventWorker, Ports},
+    integration_log::{IntegrationLog, dynamo::DynamoLog},
+    lease::dynamo::DynamoLeases,
+    parking::{ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
+    queue::{Queue, sqs::SqsQueue},
+    secrets::{SecretStore, secretsmanager::SecretsManager},
+    trigger::queue::WorkerFunction,
+    webhook::{Ingest, IngestFunction},
+};
+
+/// How long connecting to AWS may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one try of a call may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a call with its tries may take: below every function's own timeout on AWS.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+/// A parked item that was sent is due again after this many visibility timeouts.
+const RESEND_AFTER_VISIBILITIES: u32 = 2;
+
+/// The AWS clients' shared configuration: one HTTP stack, every call with a timeout.
+pub async fn aws() -> SdkConfig {
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts).load().await
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn again_after(visibility: Duration) -> SignedDuration {
+    SignedDuration::try_from(visibility * RESEND_AFTER_VISIBILITIES).unwrap_or(SignedDuration::from_mins(6))
+}
+
+fn queue(aws: &SdkConfig, url: &str) -> Arc<dyn Queue> {
+    Arc::new(SqsQueue::new(aws_sdk_sqs::Client::new(aws), url))
+}
+
+/// What several functions are built from.
+struct Adapters {
+    clock: Arc<dyn Clock>,
+    documents: Arc<dyn DocumentStore>,
+    log: Arc<dyn IntegrationLog>,
+    parking: Arc<dyn ParkingLot>,
+    queue: Arc<dyn Queue>,
+    release: Release,
+}
+
+impl Adapters {
+    fn new(aws: &SdkConfig, dynamo: &aws_sdk_dynamodb::Client, tables: &Tables, queue_url: &str, visibility: Duration) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let parking: Arc<dyn ParkingLot> = Arc::new(DynamoParking::new(dynamo.clone(), tables));
+        let queue = queue(aws, queue_url);
+        let release =
+            Release::new(Arc::clone(&parking), Arc::clone(&queue), Arc::clone(&clock), again_after(visibility));
+        Self {
+            documents: Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
+            log: Arc::new(DynamoLog::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
+            clock,
+            parking,
+            queue,
+            release,
+        }
+    }
+}
+
+/// The `webhook-ingest` function, its connections warm.
+pub async fn ingest() -> Result<IngestFunction> {
+    let config = IngestConfig::read(&Environment::new(&variable))?;
+    let aws = aws().await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let dynamo = aws_sdk_dynamodb::Client::new(&aws);
+    // The ingest reads settings only: the other tables are none of its business, and it has no permission.
+    let tables = Tables { documents: config.documents_table, logs: String::new(), state: String::new() };
+    let documents = Arc::new(DynamoDocuments::new(dynamo, tables, Arc::clone(&clock)));
+    let secrets: Arc<dyn SecretStore> = Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
+    let repository = ConnectorRepository::new(documents);
+    let cache = ConnectorCache::new(repository, secrets, config.webhook_secrets_id, Arc::clone(&clock));
+    let ingest = Ingest::new(cache, queue(&aws, &config.events_queue_url), Arc::clone(&clock));
+    IngestFunction::new(ingest, clock)
+}
+
+/// The `event-worker` function.
+pub async fn worker() -> Result<WorkerFunction> {
+    let config = WorkerConfig::read(&Environment::new(&variable))?;
+    let aws = aws().await;
+    let dynamo = aws_sdk_dynamodb::Client::new(&aws);
+    let Adapters { clock, documents, log, parking, queue, release } =
+        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, config.visibility);
+    let connectors =
+        ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&documents)), Arc::clone(&clock));
+    let lease = SignedDuration::try_from(config.lease).unwrap_or(SignedDuration::from_secs(45));
+    let leases = Arc::new(DynamoLeases::new(dynamo, &config.tables, Arc::clone(&clock), lease));
+    let sweeper = Sweeper::new(
+        Arc::clone(&parking),
+        Arc::clone(&queue),
+        leases,
+        Arc::clone(&clock),
+        again_after(config.visibility),
+    );
+    let ports = Ports { documents, log, parking, queue: Arc::clone(&queue), clock };
+    let worker = Arc::new(EventWorker::new(ports, connectors, release));
+    Ok(WorkerFunction { worker, sweeper, queue, dead_letter_arn: config.events_dlq_arn })
+}
+
+/// The `api` function.
+pub async fn api() -> Result<Api> {
+    let config = ApiConfig::read(&Environment::new(&variable))?;
+    let aws = aws().await;
+    let dynamo = aws_sdk_dynamodb::Client::new(&aws);
+    let Adapters { clock, documents, log, parking, queue, release } =
+        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, config.visibility);
+    let secrets: Arc<dyn SecretStore> = Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
+    let keys = ApiKeys::new(secrets, config.admin_api_key_id, Arc::clone(&clock));
+    let replay = Replay::new(
+        Arc::clone(&parking),
+        Arc::clone(&log),
+        queue,
+        Arc::clone(&clock),
+        again_after(config.visibility),
+    );
+    let connectors = ConnectorRepository::new(Arc::clone(&documents));
+    Api::new(Services { documents, connectors, log, parking, release, replay, clock }, keys)
+}

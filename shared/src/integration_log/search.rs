@@ -1,0 +1,83 @@
+//! Searching the log over several connectors: their lists are merged, newest first.
+
+use futures::future::try_join_all;
+
+use super::{EntrySummary, IntegrationLog, LogPage, LogPosition, LogQuery};
+use crate::Result;
+
+/// Entries of all `connectors` that `query` asks for (its own connector is not looked at), before `before`.
+pub async fn search(
+    log: &dyn IntegrationLog,
+    connectors: &[String],
+    query: &LogQuery,
+    before: Option<&LogPosition>,
+) -> Result<LogPage> {
+    let lists = connectors.iter().map(|connector| {
+        let query = LogQuery { connector: connector.clone(), ..query.clone() };
+        async move { log.list(&query, before).await }
+    });
+    Ok(merge(try_join_all(lists).await?, query.limit))
+}
+
+/// A list that was not read to its end says nothing of what is older than its position, so nothing older than
+/// the newest of these positions may be shown yet.
+fn merge(pages: Vec<LogPage>, limit: usize) -> LogPage {
+    let frontier = pages.iter().filter_map(|page| page.next_before.clone()).max();
+    let mut items: Vec<EntrySummary> = pages
+        .into_iter()
+        .flat_map(|page| page.items)
+        .filter(|entry| frontier.as_ref().is_none_or(|frontier| entry.position() >= *frontier))
+        .collect();
+    items.sort_by_key(|entry| std::cmp::Reverse(entry.position()));
+    let cut = items.len() > limit;
+    items.truncate(limit);
+    let next_before = if cut { items.last().map(EntrySummary::position) } else { frontier };
+    LogPage { items, next_before }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::integration_log::EventStatus;
+
+    fn entry(second: i64) -> EntrySummary {
+        EntrySummary {
+            id: format!("evt_{second}"),
+            connector: "c".into(),
+            event: "e".into(),
+            status: EventStatus::Done,
+            received_at: Timestamp::from_second(second).unwrap(),
+            document: None,
+            attempts: 1,
+            duration_ms: 1,
+            error_code: None,
+        }
+    }
+
+    fn page(seconds: &[i64], next: Option<i64>) -> LogPage {
+        LogPage {
+            items: seconds.iter().map(|second| entry(*second)).collect(),
+            next_before: next.map(|second| entry(second).position()),
+        }
+    }
+
+    fn seconds(page: &LogPage) -> Vec<i64> {
+        page.items.iter().map(|entry| entry.received_at.as_second()).collect()
+    }
+
+    #[test]
+    fn lists_are_merged_newest_first() {
+        let merged = merge(vec![page(&[9, 3], None), page(&[7, 5], None)], 3);
+        assert_eq!(seconds(&merged), [9, 7, 5]);
+        assert_eq!(merged.next_before, Some(entry(5).position()));
+    }
+
+    #[test]
+    fn nothing_is_shown_beyond_what_every_list_has_read() {
+        let merged = merge(vec![page(&[9, 8], Some(8)), page(&[5], None)], 10);
+        assert_eq!(seconds(&merged), [9, 8], "7 to 6 of the first list may still come before 5");
+        assert_eq!(merged.next_before, Some(entry(8).position()));
+    }
+}

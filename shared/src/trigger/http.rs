@@ -1,0 +1,216 @@
+//! API Gateway (HTTP API, payload 2.0): requests in, responses out.
+
+use std::{collections::HashMap, convert::Infallible};
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use aws_lambda_events::{
+    apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse},
+    encodings::Body,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::{Value, json};
+
+use crate::{
+    Error, ErrorCode, Result,
+    error::Kind,
+};
+
+/// How long a caller is asked to wait before trying again when something is not available, in seconds.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// A request, with its body's bytes as they were sent.
+#[derive(Debug)]
+pub struct Request {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The path as sent, percent-encoded.
+    pub path: String,
+    /// The query's parameters; of a repeated one the last.
+    pub query: HashMap<String, String>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; an error if the gateway's base64 cannot be decoded.
+    pub body: Result<Vec<u8>>,
+    /// The gateway's id of the request.
+    pub request_id: Option<String>,
+}
+
+/// A function behind the gateway.
+pub trait HttpFunction {
+    /// Answers one request. It has no error: every failure is an answer.
+    fn handle(&self, request: &Request) -> impl Future<Output = Response>;
+}
+
+/// Answers requests until the runtime ends.
+pub async fn run(function: &impl HttpFunction) -> Result<(), lambda_runtime::Error> {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
+        let response = function.handle(&event.payload.into()).await;
+        Ok::<_, Infallible>(ApiGatewayV2httpResponse::from(response))
+    }))
+    .await
+}
+
+impl From<ApiGatewayV2httpRequest> for Request {
+    fn from(event: ApiGatewayV2httpRequest) -> Self {
+        let query = event.query_string_parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            method: event.request_context.http.method.to_string(),
+            path: event.raw_path.unwrap_or_default(),
+            query: query.collect(),
+            headers: event.headers,
+            body: body(event.body, event.is_base64_encoded),
+            request_id: event.request_context.request_id,
+        }
+    }
+}
+
+fn body(body: Option<String>, is_base64: bool) -> Result<Vec<u8>> {
+    match body {
+        None => Ok(Vec::new()),
+        Some(text) if is_base64 => BASE64_STANDARD
+            .decode(text)
+            .map_err(|_| Error::new(ErrorCode::MalformedBody, "the gateway's base64 cannot be decoded")),
+        Some(text) => Ok(text.into_bytes()),
+    }
+}
+
+impl Request {
+    /// The body as JSON.
+    pub fn json(&self) -> Result<Value> {
+        let bytes = self.body()?;
+        if bytes.is_empty() {
+            return Err(Error::new(ErrorCode::EmptyBody, "the body is empty; JSON is expected"));
+        }
+        serde_json::from_slice(bytes)
+            .map_err(|e| Error::new(ErrorCode::MalformedBody, format!("the body is not JSON: {e}")))
+    }
+
+    /// The body's bytes.
+    pub fn body(&self) -> Result<&[u8]> {
+        match &self.body {
+            Ok(bytes) => Ok(bytes),
+            Err(error) => Err(Error::new(error.code(), error.detail())),
+        }
+    }
+}
+
+/// A response with a JSON body.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers besides `Content-Type`.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Value,
+    content_type: &'static str,
+}
+
+impl Response {
+    /// `{"data": …}` with `status`.
+    pub fn data(status: StatusCode, data: impl Into<Value>) -> Self {
+        Self::json(status, json!({ "data": data.into() }))
+    }
+
+    /// `{"data": […], "page": {"next": …}}`, with `"partial": true` where a limit ended the search before the page was full.
+    pub fn page(items: Vec<Value>, next: Option<String>, partial: bool) -> Self {
+        let mut page = json!({ "next": next });
+        if partial {
+            page["partial"] = true.into();
+        }
+        Self::json(StatusCode::OK, json!({ "data": items, "page": page }))
+    }
+
+    fn json(status: StatusCode, body: Value) -> Self {
+        Self { status, headers: HeaderMap::new(), body, content_type: "application/json" }
+    }
+
+    /// Adds a header; one that is not printable is left out.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// The problem (RFC 9457) that `error` is to its caller.
+    pub fn problem(error: &Error) -> Self {
+        let status = status(error.code().kind());
+        let code = error.code();
+        let mut body = json!({
+            "type": format!("/docs/errors#{}", code.as_str()),
+            "title": code.title(),
+            "status": status.as_u16(),
+            "code": code.as_str(),
+            "detail": error.detail(),
+        });
+        if !error.field_errors().is_empty() {
+            body["errors"] = json!(error.field_errors());
+        }
+        let response = Self { status, headers: HeaderMap::new(), body, content_type: "application/problem+json" };
+        match code.kind() {
+            Kind::Unavailable => response.with_header(header::RETRY_AFTER, &RETRY_AFTER_SECONDS.to_string()),
+            _ => response,
+        }
+    }
+}
+
+/// The one place that gives a kind of error its status.
+fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<Response> for ApiGatewayV2httpResponse {
+    fn from(response: Response) -> Self {
+        let mut headers = response.headers;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(response.content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut event = Self::default();
+        event.status_code = i64::from(response.status.as_u16());
+        event.headers = headers;
+        event.body = Some(Body::Text(response.body.to_string()));
+        event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_bodies_are_decoded_to_their_bytes() {
+        assert_eq!(body(Some("/wA=".into()), true).unwrap(), [0xff, 0]);
+        assert_eq!(body(Some("/wA=".into()), false).unwrap(), b"/wA=");
+        assert_eq!(body(Some("%".into()), true).unwrap_err().code(), ErrorCode::MalformedBody);
+    }
+
+    #[test]
+    fn a_problem_names_code_status_and_fields_and_hides_the_cause() {
+        let error = Error::field("/name", "missing", "is needed").because("the secret cause");
+        let response = Response::problem(&error);
+        assert_eq!(response.status, StatusCode::BAD_REQUEST);
+        assert_eq!(response.body["errors"][0]["field"], "/name");
+        assert!(!response.body.to_string().contains("secret cause"));
+    }
+
+    #[test]
+    fn what_is_unavailable_asks_to_come_back() {
+        let response = Response::problem(&Error::unavailable("SQS", "down"));
+        assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers[header::RETRY_AFTER], "5");
+    }
+}

@@ -1,0 +1,114 @@
+//! SQS batches and the schedule: what starts the event worker.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::{
+    Error, Result,
+    events::{EventWorker, Received, batch},
+    parking::Sweeper,
+    queue::Queue,
+};
+
+/// How long before the function's deadline work stops, so that the answer still goes out.
+const RESERVE: Duration = Duration::from_millis(500);
+/// `cargo lambda` gives a deadline in the past; then this long is assumed.
+const ASSUMED_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the event worker is started with.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Trigger {
+    /// Messages.
+    Batch(SqsEvent),
+    /// The schedule.
+    Scheduled {
+        /// What is to be done.
+        trigger: Task,
+    },
+}
+
+/// What the schedule asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Send what is parked and due.
+    Sweep,
+}
+
+/// The event worker behind its triggers.
+pub struct WorkerFunction {
+    /// Works on messages.
+    pub worker: Arc<EventWorker>,
+    /// Sends what is due.
+    pub sweeper: Sweeper,
+    /// The queue the messages come from.
+    pub queue: Arc<dyn Queue>,
+    /// Messages from here are parked.
+    pub dead_letter_arn: String,
+}
+
+/// Works until the runtime ends.
+pub async fn run(function: &WorkerFunction) -> Result<(), lambda_runtime::Error> {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Trigger>| {
+        function.handle(event).await.map_err(lambda_runtime::Error::from)
+    }))
+    .await
+}
+
+impl WorkerFunction {
+    /// Handles one invocation.
+    pub async fn handle(&self, event: LambdaEvent<Trigger>) -> Result<Value> {
+        let deadline = deadline(event.context.deadline);
+        match event.payload {
+            Trigger::Scheduled { trigger: Task::Sweep } => {
+                let swept = self.sweeper.sweep().await?;
+                info!(?swept, "swept");
+                Ok(json!({}))
+            }
+            Trigger::Batch(batch) => {
+                let messages = batch.records.into_iter().map(|m| self.received(m)).collect::<Result<Vec<_>>>()?;
+                let queue = Arc::clone(&self.queue);
+                let again = batch::run(Arc::clone(&self.worker), queue, messages, deadline).await;
+                let mut response = SqsBatchResponse::default();
+                response.batch_item_failures = again.into_iter().map(failure).collect();
+                serde_json::to_value(response).map_err(Error::internal)
+            }
+        }
+    }
+
+    fn received(&self, message: SqsMessage) -> Result<Received> {
+        let receives = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
+        Ok(Received {
+            message_id: message.message_id.ok_or_else(|| Error::internal("an SQS message without an id"))?,
+            receipt: message.receipt_handle.unwrap_or_default(),
+            body: message.body.unwrap_or_default(),
+            receives: receives.unwrap_or(1),
+            dead_letter: message.event_source_arn.as_deref() == Some(self.dead_letter_arn.as_str()),
+        })
+    }
+}
+
+fn failure(id: String) -> BatchItemFailure {
+    let mut failure = BatchItemFailure::default();
+    failure.item_identifier = id;
+    failure
+}
+
+/// When to stop, from the context's deadline in milliseconds since 1970.
+fn deadline(epoch_milliseconds: u64) -> Instant {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+    let left = match epoch_milliseconds.checked_sub(now) {
+        Some(left) => Duration::from_millis(left),
+        None => ASSUMED_TIMEOUT,
+    };
+    Instant::now() + left.saturating_sub(RESERVE)
+}
