@@ -1,0 +1,64 @@
+"""What a client of a running stack needs to know: its URL, key, tables, queues and secrets, one NAME=value a line.
+
+The file is for shells (`. .local/env`), for `cargo lambda watch` and for the end-to-end tests.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from aws import client
+from console import Failure
+from deploy import outputs, resource_id
+from stack import CREDENTIALS, REGION, REPO, Stack
+
+WEBHOOK_SECRETS = REPO / "local" / "webhook-secrets.json"
+
+
+def describe(stack: Stack) -> dict[str, str]:
+    """The variables of the deployed stack."""
+    out = outputs(stack)
+    api_id = resource_id(stack, "HttpApi")
+    secrets = client(stack, "secretsmanager")
+    admin_secret = secrets.get_secret_value(SecretId=out["AdminApiKeyArn"])["SecretString"]
+    webhook_secrets = json.loads(WEBHOOK_SECRETS.read_text(encoding="utf-8"))
+    return {
+        "API_URL": f"{stack.endpoint}/_aws/execute-api/{api_id}/$default",
+        "API_KEY": f"key_admin.{admin_secret}",
+        "AWS_ENDPOINT_URL": stack.endpoint,
+        "AWS_REGION": REGION,
+        **CREDENTIALS,
+        "DOCUMENTS_TABLE": out["DocumentsTableName"],
+        "LOGS_TABLE": out["LogsTableName"],
+        "STATE_TABLE": out["StateTableName"],
+        "EVENTS_QUEUE_URL": out["EventsQueueUrl"],
+        "EVENTS_DLQ_URL": out["EventsDlqUrl"],
+        "EVENT_WORKER_FUNCTION": out["EventWorkerFunctionName"],
+        "WEBHOOK_SECRETS_ID": out["WebhookSecretsArn"],
+        "ADMIN_API_KEY_ID": out["AdminApiKeyArn"],
+        **{f"WEBHOOK_SECRET_{ref.split('/')[0].upper()}": text for ref, text in webhook_secrets.items()
+           if ref.endswith("/current")},
+    }
+
+
+def write(stack: Stack, path: Path) -> dict[str, str]:
+    """Writes the variables to `path`, readable by the owner only, and returns them."""
+    variables = describe(stack)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}={shell_quoted(value)}\n" for name, value in variables.items()))
+    return variables
+
+
+def shell_quoted(value: str) -> str:
+    """`value` as it is where a shell reads it literally, else in single quotes."""
+    return f"'{value}'" if "$" in value else value
+
+
+def read(path: Path) -> dict[str, str]:
+    """The variables in `path`."""
+    if not path.is_file():
+        raise Failure("No stack is up; run make up.")
+    pairs = (line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+    return {name: value.strip("'") for name, value in pairs}
