@@ -38,7 +38,8 @@ def deploy(stack: Stack, bin_dir: Path, parameters: dict[str, str]) -> bool:
     if deployed_digest(stack) == digest:
         return False
     upload(stack, packages)
-    apply(stack, template, parameters, digest)
+    apply(stack, with_numbers(template, parameters), parameters, digest)
+    enable_expiry(stack, template)
     return True
 
 
@@ -57,6 +58,30 @@ def refuse_unknown(parameters: dict[str, str], template: dict) -> None:
     unknown = sorted(set(parameters) - set(template["Parameters"]))
     if unknown:
         raise Failure(f"template.yaml has no parameter {', '.join(unknown)}.")
+
+
+def with_numbers(template: dict, parameters: dict[str, str]) -> dict:
+    """The template with each `!Ref` to a number replaced by that number.
+
+    CloudFormation passes parameters as text and the real services convert them; ministack does not, and its queue
+    poller fails at a concurrency that is text. Environment variables are text in any case.
+    """
+    numbers = {
+        name: int(parameters.get(name, declared.get("Default")))
+        for name, declared in template["Parameters"].items()
+        if declared["Type"] == "Number"
+    }
+
+    def replaced(node):
+        if isinstance(node, list):
+            return [replaced(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if set(node) == {"Ref"} and node["Ref"] in numbers:
+            return numbers[node["Ref"]]
+        return {key: value if key == "Environment" else replaced(value) for key, value in node.items()}
+
+    return {**template, "Resources": replaced(template["Resources"])}
 
 
 def place_packages(template: dict, bin_dir: Path) -> dict[str, Path]:
@@ -115,6 +140,16 @@ def apply(stack: Stack, template: dict, parameters: dict[str, str], digest: str)
     status = wait(stack)
     if status not in GOOD:
         raise Failure(f"The deployment ended as {status}: {reason_of_failure(stack)}")
+
+
+def enable_expiry(stack: Stack, template: dict) -> None:
+    """Turns on the tables' expiry, which ministack's CloudFormation leaves off."""
+    dynamodb = client(stack, "dynamodb")
+    for logical_id, table in cloudformation.resources(template, "AWS::DynamoDB::Table").items():
+        dynamodb.update_time_to_live(
+            TableName=resource_id(stack, logical_id),
+            TimeToLiveSpecification=table["Properties"]["TimeToLiveSpecification"],
+        )
 
 
 def describe(stack: Stack) -> dict | None:

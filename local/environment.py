@@ -24,7 +24,8 @@ def describe(stack: Stack) -> dict[str, str]:
     admin_secret = secrets.get_secret_value(SecretId=out["AdminApiKeyArn"])["SecretString"]
     webhook_secrets = json.loads(WEBHOOK_SECRETS.read_text(encoding="utf-8"))
     return {
-        "API_URL": f"{stack.endpoint}/_aws/execute-api/{api_id}/$default",
+        # The stage is `$default`; escaped, the line means the same to every shell.
+        "API_URL": f"{stack.endpoint}/_aws/execute-api/{api_id}/%24default",
         "API_KEY": f"key_admin.{admin_secret}",
         "AWS_ENDPOINT_URL": stack.endpoint,
         "AWS_REGION": REGION,
@@ -47,18 +48,12 @@ def write(stack: Stack, path: Path) -> dict[str, str]:
     variables = describe(stack)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
-    path.write_text("".join(f"{name}={shell_quoted(value)}\n" for name, value in variables.items()))
+    path.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
     return variables
-
-
-def shell_quoted(value: str) -> str:
-    """`value` as it is where a shell reads it literally, else in single quotes."""
-    return f"'{value}'" if "$" in value else value
 
 
 def read(path: Path) -> dict[str, str]:
     """The variables in `path`."""
     if not path.is_file():
         raise Failure("No stack is up; run make up.")
-    pairs = (line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
-    return {name: value.strip("'") for name, value in pairs}
+    return dict(line.split("=", 1) for line in path.read_text().splitlines())
