@@ -34,11 +34,12 @@ def deploy(stack: Stack, bin_dir: Path, parameters: dict[str, str]) -> bool:
     parameters = {**local_parameters(), **parameters}
     refuse_unknown(parameters, template)
     packages = place_packages(template, bin_dir)
+    template = with_numbers(template, parameters)
     digest = hashlib.sha256(json.dumps([template, parameters], sort_keys=True).encode()).hexdigest()
     if deployed_digest(stack) == digest:
         return False
     upload(stack, packages)
-    apply(stack, with_numbers(template, parameters), parameters, digest)
+    apply(stack, template, parameters, digest)
     enable_expiry(stack, template)
     return True
 

@@ -12,12 +12,12 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import recordings
 import signing
 from api import Answer, Api, send
-from console import Failure, bold, dim, green, red, say, yellow
+from console import bold, dim, green, red, say, yellow
 from stack import REPO
 
-RECORDINGS = REPO / "shared" / "fixtures" / "webhooks"
 SAMPLES = REPO / "local" / "samples"
 CONNECTORS = REPO / "local" / "connectors"
 
@@ -90,20 +90,10 @@ def forged(body: bytes) -> bytes:
 
 def recording(name: str, event: str) -> Delivery:
     """A recorded ERPNext delivery, with the headers that ERPNext chose and the body as it was signed."""
-    path = RECORDINGS / name
-    if not path.is_file():
-        raise Failure(f"The recording {path.relative_to(REPO)} is missing.")
-    headers, body = read_recording(path)
+    headers, body = recordings.read(name)
     sent = {k: v for k, v in headers.items() if k.startswith("X-") or k == "Content-Type"}
     # Frappe may send no content type at all; urllib would make one up.
     return Delivery(f"erpnext {event}", "erpnext", event, {"Content-Type": "application/octet-stream", **sent}, body)
-
-
-def read_recording(path: Path) -> tuple[dict[str, str], bytes]:
-    """Headers and body of a request recorded as it came over the wire."""
-    head, body = path.read_bytes().replace(b"\r\n", b"\n", path.read_bytes().count(b"\r\n")).split(b"\n\n", 1)
-    lines = head.decode("latin-1").splitlines()[1:]
-    return dict(text.split(": ", 1) for text in lines), body
 
 
 def samples(variables: dict[str, str]):
