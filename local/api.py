@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import urllib.error
 import urllib.parse
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,15 +81,17 @@ class Api:
 
 
 def send(method: str, url: str, headers: dict[str, str], data: bytes | None) -> Answer:
-    """One request; an error answer is an answer, only silence is a failure."""
-    request = urllib.request.Request(url, data=data, headers=headers, method=method)
+    """One request with exactly these headers (urllib would add a content type; Frappe sends none)."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            return Answer(answer.status, parsed(answer.read()))
-    except urllib.error.HTTPError as error:
-        return Answer(error.code, parsed(error.read()))
-    except (urllib.error.URLError, OSError) as error:
+        connection.request(method, urllib.parse.urlunsplit(("", "", *parts[2:4], "")), body=data, headers=headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, parsed(answer.read()))
+    except (OSError, http.client.HTTPException) as error:
         raise Failure(f"{url} does not answer ({error}).") from error
+    finally:
+        connection.close()
 
 
 def parsed(text: bytes) -> Any:

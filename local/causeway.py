@@ -43,6 +43,8 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader, `head` for instance, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -63,7 +65,7 @@ def up(options: argparse.Namespace) -> None:
             seed.run(target, environment.read(options.env_file), options.connectors)
     if not options.no_tour:
         with phases.phase("Tour: the main job, once"):
-            tour.run(environment.read(options.env_file))
+            tour.run(environment.read(options.env_file), options.connectors)
     phases.summary()
     if not options.no_tour:
         tour.print_next_steps(environment.read(options.env_file), options.env_file)
@@ -118,7 +120,7 @@ def show_tour(options: argparse.Namespace) -> None:
     """Sends real webhooks to the running stack and shows what becomes of them."""
     running(options)
     variables = environment.read(options.env_file)
-    tour.run(variables)
+    tour.run(variables, options.connectors)
     tour.print_next_steps(variables, options.env_file)
 
 
@@ -159,7 +161,7 @@ def add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--bin-dir", type=absolute, default=target_dir() / "debug", help="where the binaries are")
         command.add_argument("--param", type=assignment, action="append", default=[], metavar="NAME=VALUE",
                              help="a parameter of template.yaml")
-    if name in ("up", "seed"):
+    if name in ("up", "seed", "tour"):
         command.add_argument("--connectors", type=absolute, default=REPO / "local" / "connectors",
                              help="connector settings, NAME.json each")
     if name == "replay-dead":

@@ -137,7 +137,10 @@ def apply(stack: Stack, template: dict, parameters: dict[str, str], digest: str)
             Tags=[{"Key": DIGEST_TAG, "Value": digest}],
         )
     except ClientError as error:
-        raise Failure(f"The template was refused: {error.response['Error']['Message']}") from error
+        reason = error.response["Error"]["Message"]
+        if "No updates are to be performed" in reason:
+            return  # a failed update was rolled back to what is wanted now
+        raise Failure(f"The template was refused: {reason}") from error
     status = wait(stack)
     if status not in GOOD:
         raise Failure(f"The deployment ended as {status}: {reason_of_failure(stack)}")
