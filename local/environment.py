@@ -24,23 +24,26 @@ def describe(stack: Stack) -> dict[str, str]:
     admin_secret = secrets.get_secret_value(SecretId=out["AdminApiKeyArn"])["SecretString"]
     webhook_secrets = json.loads(WEBHOOK_SECRETS.read_text(encoding="utf-8"))
     return {
+        **functions_environment(stack),
         # The stage is `$default`; escaped, the line means the same to every shell.
         "API_URL": f"{stack.endpoint}/_aws/execute-api/{api_id}/%24default",
         "API_KEY": f"key_admin.{admin_secret}",
         "AWS_ENDPOINT_URL": stack.endpoint,
         "AWS_REGION": REGION,
         **CREDENTIALS,
-        "DOCUMENTS_TABLE": out["DocumentsTableName"],
-        "LOGS_TABLE": out["LogsTableName"],
-        "STATE_TABLE": out["StateTableName"],
-        "EVENTS_QUEUE_URL": out["EventsQueueUrl"],
         "EVENTS_DLQ_URL": out["EventsDlqUrl"],
         "EVENT_WORKER_FUNCTION": out["EventWorkerFunctionName"],
-        "WEBHOOK_SECRETS_ID": out["WebhookSecretsArn"],
-        "ADMIN_API_KEY_ID": out["AdminApiKeyArn"],
         **{f"WEBHOOK_SECRET_{ref.split('/')[0].upper()}": text for ref, text in webhook_secrets.items()
            if ref.endswith("/current")},
     }
+
+
+def functions_environment(stack: Stack) -> dict[str, str]:
+    """What the template hands to the functions, so that one started by hand works on the same tables and queues."""
+    variables: dict[str, str] = {}
+    for function in client(stack, "lambda").list_functions()["Functions"]:
+        variables |= function["Environment"]["Variables"]
+    return variables
 
 
 def write(stack: Stack, path: Path) -> dict[str, str]:
