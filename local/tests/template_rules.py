@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Iterator
 
-from template import resources
+from template import binary_of, resources
 
 FUNCTION = "AWS::Serverless::Function"
 QUEUE = "AWS::SQS::Queue"
@@ -119,6 +119,17 @@ def http_functions_are_reachable(template: dict) -> Iterator[str]:
             yield f"{function}: the API may not invoke it"
         if value(template, template["Resources"][function]["Properties"]["Timeout"]) > API_MAXIMUM_SECONDS:
             yield f"{function}: its timeout is longer than the API waits"
+
+
+def routes(template: dict) -> dict[str, str]:
+    """The binary behind each path, written as `cargo lambda watch` writes paths."""
+    functions = http_functions(template)
+    found = {}
+    for route in resources(template, "AWS::ApiGatewayV2::Route").values():
+        _, path = route["Properties"]["RouteKey"].split(" ", 1)
+        (integration,) = logical_ids(route["Properties"]["Target"])
+        found[path.replace("{proxy+}", "{*proxy}")] = binary_of(template["Resources"][functions[integration]])
+    return found
 
 
 def statements(template: dict, function: str) -> list[dict]:

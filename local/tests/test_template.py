@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -83,6 +85,11 @@ class TemplateRules(unittest.TestCase):
             list(rules.http_functions_are_reachable(broken)),
             ["WebhookIngestFunction: no route leads to WebhookIngestIntegration"],
         )
+
+    def test_cargo_lambda_watch_has_the_same_routes(self):
+        command = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+        metadata = json.loads(subprocess.run(command, cwd=REPO, check=True, capture_output=True).stdout)["metadata"]
+        self.assertEqual(metadata["lambda"]["watch"]["router"], rules.routes(TEMPLATE))
 
     def test_every_setting_is_documented(self):
         self.assertEqual(list(rules.settings_are_documented(TEMPLATE, PAGE)), [])
