@@ -4,14 +4,22 @@
 //! and an adapter behind the port talks to AWS. Only the adapters (`dynamo.rs`, `sqs.rs`,
 //! `secretsmanager.rs`) and [`app`] name an AWS SDK type. ARCHITECTURE.md has the map and the invariants.
 
+pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod connectors;
 pub mod documents;
+pub mod dynamo;
 pub mod error;
+pub mod events;
 pub mod id;
 pub mod integration_log;
+pub mod lease;
 pub mod mapping;
+pub mod parking;
+pub mod queue;
 pub mod secrets;
+pub mod telemetry;
 pub mod webhook;
 
 pub use error::{Error, ErrorCode, FieldError, Result};

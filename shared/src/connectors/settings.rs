@@ -9,8 +9,8 @@ use crate::{
     webhook::signature::Scheme,
 };
 
-/// The largest body any connector may accept, in bytes: deflated or not, it must fit a 1 MiB message in base64.
-pub const MAX_BODY_BYTES: usize = 700 * 1024;
+/// The largest body any connector may accept, in bytes: one that does not deflate must still fit a parked item (400 KB).
+pub const MAX_BODY_BYTES: usize = 350 * 1024;
 
 /// How one provider's webhooks are verified and what becomes of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -205,6 +205,9 @@ pub struct DocumentEffect {
     /// The series a new document is named by, e.g. `SAL-ORD-.YYYY.-`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<String>,
+    /// How many numbers of the series an instance takes at a time; 1 for a series that must have no gaps.
+    #[serde(default = "default_series_block")]
+    pub series_block: u32,
     /// Where the payload says the docstatus; for mirrors of ERPNext documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docstatus: Option<Source>,
@@ -238,6 +241,27 @@ fn default_tolerance() -> u32 {
     300
 }
 
+fn default_series_block() -> u32 {
+    10
+}
+
 fn default_max_body() -> usize {
     256 * 1024
+}
+
+impl ConnectorSettings {
+    /// The first rule that fits `event`.
+    pub fn rule_for(&self, event: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.fits(event))
+    }
+}
+
+impl Rule {
+    /// Whether the rule is for `event`.
+    pub fn fits(&self, event: &str) -> bool {
+        match self.event.strip_suffix('*') {
+            Some(stem) => event.starts_with(stem),
+            None => event == self.event,
+        }
+    }
 }

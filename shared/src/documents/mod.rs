@@ -4,11 +4,12 @@
 //! event worker, the API) read a document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them
 //! together with the record of the event they answer: both happen, or neither.
 
+pub mod dynamo;
 mod key;
 mod series;
 
 pub use key::{DocName, DocType, DocumentKey};
-pub use series::{Series, SeriesPart};
+pub use series::Series;
 
 use std::collections::BTreeMap;
 
@@ -88,6 +89,8 @@ pub struct Tombstone {
     pub key: DocumentKey,
     /// The revision of the deletion.
     pub revision: u64,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
     /// Which version of each source it had.
     pub applied: Applied,
 }
@@ -130,7 +133,19 @@ pub enum Target {
         doctype: DocType,
         /// The series.
         series: Series,
+        /// Numbers are taken in blocks of this size, which a crash leaves as a gap; 1: without gaps.
+        block: u32,
     },
+}
+
+impl Target {
+    /// The key, if it is known before the commit.
+    pub fn key(&self) -> Option<&DocumentKey> {
+        match self {
+            Self::Named(key) => Some(key),
+            Self::Series { .. } => None,
+        }
+    }
 }
 
 /// What the writer knows of the document's present state; the commit fails when it is no longer so.
@@ -173,6 +188,30 @@ pub struct Write {
     pub previous_modified: Option<Timestamp>,
     /// Who writes.
     pub actor: String,
+}
+
+impl Write {
+    /// A write over what is `stored` under the target: it expects that, and keeps its creation and order in time.
+    pub fn over(target: Target, stored: Option<&Stored>, change: Change, applied: Applied, actor: &str) -> Self {
+        let live = match stored {
+            Some(Stored::Live(document)) => Some(document),
+            _ => None,
+        };
+        Self {
+            target,
+            expect: stored.map_or(Expect::Absent, |stored| Expect::Revision(stored.revision())),
+            change,
+            applied,
+            created: live.map(|document| (document.creation, document.owner.clone())),
+            previous_modified: live.map(|document| document.modified),
+            actor: actor.to_owned(),
+        }
+    }
+
+    /// Whether the write makes a document exist that did not.
+    pub fn creates(&self) -> bool {
+        self.created.is_none() && matches!(self.change, Change::Put { .. })
+    }
 }
 
 /// Writes and the event they answer: all of it happens, or none.

@@ -3,7 +3,13 @@
 //! The event worker writes it, in the same transaction as the effect when there is one; the API reads it.
 //! Entries expire 90 days after they end.
 
-use jiff::Timestamp;
+pub mod dynamo;
+mod redact;
+
+pub use redact::redact;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::documents::DocumentKey;
@@ -32,7 +38,15 @@ pub enum EventStatus {
     Split,
 }
 
+/// For how long an event that has ended is remembered: its repeats are recognised, its entry can be read.
+pub const RETENTION: SignedDuration = SignedDuration::from_hours(90 * 24);
+
 impl EventStatus {
+    /// Whether an item in the parking stands for the event.
+    pub fn is_parked(self) -> bool {
+        matches!(self, Self::Parked | Self::Dead | Self::Queued)
+    }
+
     /// Every status, in the order of an event's life.
     pub const ALL: [Self; 9] = [
         Self::Retrying,
@@ -117,4 +131,157 @@ pub struct Failure {
     pub code: String,
     /// The sentence.
     pub detail: String,
+}
+
+/// An attempt that failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedAttempt {
+    /// Why.
+    pub failure: Failure,
+    /// The document it was about, if it got that far.
+    pub document: Option<DocumentKey>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it failed.
+    pub finished_at: Timestamp,
+    /// Whether it was an attempt at the parked event, and not at another delivery of it.
+    pub parked: bool,
+}
+
+/// What became of a failed attempt in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// It was counted: so many since the event was accepted or last replayed.
+    Attempts(u32),
+    /// The event had ended before; nothing was written.
+    Ended,
+    /// The event is parked, which this attempt did not know; nothing was written.
+    Parked,
+}
+
+/// What became of a record in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It was written.
+    Now,
+    /// The event had ended before; nothing was written.
+    Before,
+    /// The event is parked; nothing was written.
+    Parked,
+}
+
+/// What the log says of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its facts.
+    pub facts: EventFacts,
+    /// Where it stands.
+    pub status: EventStatus,
+    /// The document it is about.
+    pub document: Option<DocumentKey>,
+    /// Attempts since it was accepted or last replayed.
+    pub attempts: u32,
+    /// The last attempt's duration, in milliseconds.
+    pub duration_ms: u64,
+    /// What went wrong last.
+    pub error: Option<Failure>,
+    /// When the last attempt ended.
+    pub updated_at: Timestamp,
+    /// The failed attempts, oldest first, at most 100; empty in lists.
+    pub history: Vec<PastAttempt>,
+}
+
+/// One line of a log list: what can be shown without reading the entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntrySummary {
+    /// The event's id.
+    pub id: String,
+    /// The connector.
+    pub connector: String,
+    /// The event's name.
+    pub event: String,
+    /// Where it stands.
+    pub status: EventStatus,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// The document it is about.
+    pub document: Option<DocumentKey>,
+    /// Attempts since it was accepted or last replayed.
+    pub attempts: u32,
+    /// The last attempt's duration, in milliseconds.
+    pub duration_ms: u64,
+    /// The code of what went wrong last.
+    pub error_code: Option<String>,
+}
+
+/// A failed attempt of the past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastAttempt {
+    /// When it failed.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// Why it failed.
+    pub error: Failure,
+}
+
+/// Which entries of one connector, newest first.
+#[derive(Debug, Clone)]
+pub struct LogQuery {
+    /// The connector.
+    pub connector: String,
+    /// Received at or after.
+    pub from: Timestamp,
+    /// Received before.
+    pub to: Timestamp,
+    /// Only these.
+    pub status: Option<EventStatus>,
+    /// Only those about this document.
+    pub document: Option<DocumentKey>,
+    /// At most this many, 1 to 500.
+    pub limit: usize,
+}
+
+/// Entries found, and how far the search got.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogPage {
+    /// Newest first.
+    pub items: Vec<EntrySummary>,
+    /// Search on before this moment for more; `None` when everything asked for was read.
+    pub next_before: Option<LogPosition>,
+}
+
+/// A place in the order of the log: the time an event was received, then its id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LogPosition {
+    /// The time.
+    pub received_at: Timestamp,
+    /// The id.
+    pub id: String,
+}
+
+/// The Integration Log.
+#[async_trait]
+pub trait IntegrationLog: Send + Sync {
+    /// Ends an event that has no document to write. An event that ended before stays as it is.
+    async fn finish(&self, completion: &EventCompletion) -> Result<Recorded>;
+
+    /// Counts a failed attempt at an event that has not ended.
+    async fn record_failure(&self, facts: &EventFacts, attempt: &FailedAttempt) -> Result<Counted>;
+
+    /// Sets where an event stands that has not ended (parked, dead, queued). Queued starts counting anew.
+    /// `false`: it had ended before, and nothing was written.
+    async fn mark(
+        &self,
+        facts: &EventFacts,
+        status: EventStatus,
+        error: Option<&Failure>,
+        document: Option<&DocumentKey>,
+    ) -> Result<bool>;
+
+    /// The entry of an event, with its history.
+    async fn get(&self, id: &str) -> Result<Option<Entry>>;
+
+    /// Entries of one connector before `before`, newest first.
+    async fn list(&self, query: &LogQuery, before: Option<&LogPosition>) -> Result<LogPage>;
 }

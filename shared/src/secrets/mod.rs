@@ -1,5 +1,7 @@
 //! Secrets: values that never print, fetched by reference.
 
+pub mod secretsmanager;
+
 use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
@@ -36,4 +38,7 @@ pub type SecretBundle = BTreeMap<String, Secret>;
 pub trait SecretStore: Send + Sync {
     /// The whole bundle under `id` (an ARN or name), in one call.
     async fn bundle(&self, id: &str) -> Result<SecretBundle>;
+
+    /// The one value under `id` (an ARN or name).
+    async fn secret(&self, id: &str) -> Result<Secret>;
 }

@@ -1,0 +1,143 @@
+//! What a function is told by its environment, read once at start. A missing variable stops the start with its name.
+
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+/// Reads variables; the process environment in a function, a closure in tests.
+pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl<'a> Environment<'a> {
+    /// An environment that looks names up with `lookup`.
+    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self(lookup)
+    }
+
+    fn text(&self, name: &str) -> Result<String> {
+        (self.0)(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| Error::internal(format!("the environment variable {name} is not set")))
+    }
+
+    fn seconds(&self, name: &str, default: u64) -> Result<Duration> {
+        match (self.0)(name).filter(|value| !value.is_empty()) {
+            None => Ok(Duration::from_secs(default)),
+            Some(text) => text
+                .parse()
+                .map(Duration::from_secs)
+                .map_err(|_| Error::internal(format!("{name} must be a whole number of seconds, not {text:?}"))),
+        }
+    }
+}
+
+/// The tables, by lifetime.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    /// Documents and settings.
+    pub documents: String,
+    /// The Integration Log.
+    pub logs: String,
+    /// Parked items, leases, series.
+    pub state: String,
+}
+
+/// What `webhook-ingest` needs.
+#[derive(Debug, Clone)]
+pub struct IngestConfig {
+    /// The Documents table, for connector settings.
+    pub documents_table: String,
+    /// The Secrets Manager secret with the webhook secrets.
+    pub webhook_secrets_id: String,
+    /// Where accepted events go.
+    pub events_queue_url: String,
+}
+
+/// What `event-worker` needs.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// All three tables.
+    pub tables: Tables,
+    /// The queue it works off.
+    pub events_queue_url: String,
+    /// Records from this queue are parked, not worked on.
+    pub events_dlq_arn: String,
+    /// How long a lease is valid without renewal.
+    pub lease: Duration,
+    /// How long SQS hides a message that is being worked on.
+    pub visibility: Duration,
+}
+
+/// What `api` needs.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// All three tables.
+    pub tables: Tables,
+    /// Where replayed events go.
+    pub events_queue_url: String,
+    /// The Secrets Manager secret with the first API key.
+    pub admin_api_key_id: String,
+    /// How long SQS hides a message that is being worked on.
+    pub visibility: Duration,
+}
+
+fn tables(env: &Environment<'_>) -> Result<Tables> {
+    Ok(Tables {
+        documents: env.text("DOCUMENTS_TABLE")?,
+        logs: env.text("LOGS_TABLE")?,
+        state: env.text("STATE_TABLE")?,
+    })
+}
+
+impl IngestConfig {
+    /// Reads it.
+    pub fn read(env: &Environment<'_>) -> Result<Self> {
+        Ok(Self {
+            documents_table: env.text("DOCUMENTS_TABLE")?,
+            webhook_secrets_id: env.text("WEBHOOK_SECRETS_ID")?,
+            events_queue_url: env.text("EVENTS_QUEUE_URL")?,
+        })
+    }
+}
+
+impl WorkerConfig {
+    /// Reads it.
+    pub fn read(env: &Environment<'_>) -> Result<Self> {
+        Ok(Self {
+            tables: tables(env)?,
+            events_queue_url: env.text("EVENTS_QUEUE_URL")?,
+            events_dlq_arn: env.text("EVENTS_DLQ_ARN")?,
+            lease: env.seconds("LEASE_SECONDS", 45)?,
+            visibility: env.seconds("VISIBILITY_SECONDS", 180)?,
+        })
+    }
+}
+
+impl ApiConfig {
+    /// Reads it.
+    pub fn read(env: &Environment<'_>) -> Result<Self> {
+        Ok(Self {
+            tables: tables(env)?,
+            events_queue_url: env.text("EVENTS_QUEUE_URL")?,
+            admin_api_key_id: env.text("ADMIN_API_KEY_ID")?,
+            visibility: env.seconds("VISIBILITY_SECONDS", 180)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        let lookup = |name: &str| (name == "DOCUMENTS_TABLE").then(|| "documents".to_string());
+        let error = IngestConfig::read(&Environment::new(&lookup)).unwrap_err();
+        assert!(error.causes().contains("WEBHOOK_SECRETS_ID"), "{error:?}");
+    }
+
+    #[test]
+    fn a_time_that_is_no_number_is_refused() {
+        let lookup = |name: &str| Some(if name == "LEASE_SECONDS" { "soon" } else { "x" }.to_string());
+        assert!(WorkerConfig::read(&Environment::new(&lookup)).unwrap_err().causes().contains("LEASE_SECONDS"));
+    }
+}

@@ -1,0 +1,235 @@
+//! The built-in document store, on DynamoDB.
+//!
+//! A document is one item, `D#doctype#name`; a keys-only index in the order of `modified`, sharded, serves
+//! lists. A commit is one transaction over the documents, the event's log entry and its parked item, so an
+//! effect and the record of it happen together. A single write that answers no event is a plain conditional
+//! put, at half the price.
+
+#[cfg(test)]
+mod tests;
+
+mod item;
+mod list;
+mod numbers;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::put_item::PutItemError,
+    types::{CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
+};
+
+use self::{
+    item::{document_key, expectation, item_of, stored_of},
+    numbers::{Numbers, Taken},
+};
+use super::{Commit, Committed, Document, DocumentKey, DocumentStore, Expect, ListQuery, MAX_WRITES, Page, Stored, Target, Write};
+use crate::{
+    Error, ErrorCode, Result,
+    clock::Clock,
+    config::Tables,
+    dynamo::{Attributes, cancellation, condition_failed, failed, s},
+    integration_log::{self, EventStatus},
+    parking,
+};
+
+/// The built-in document store.
+pub struct DynamoDocuments {
+    client: Client,
+    tables: Tables,
+    clock: Arc<dyn Clock>,
+    numbers: Numbers,
+}
+
+/// A write whose target has its name.
+struct Named {
+    write: Write,
+    key: DocumentKey,
+    number: Option<Taken>,
+}
+
+impl DynamoDocuments {
+    /// The store in `tables`.
+    pub fn new(client: Client, tables: Tables, clock: Arc<dyn Clock>) -> Self {
+        let numbers = Numbers::new(client.clone(), tables.state.clone());
+        Self { client, tables, clock, numbers }
+    }
+
+    /// Names what is to be named by a series.
+    async fn name(&self, writes: Vec<Write>) -> Result<Vec<Named>> {
+        let today = self.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let mut named = Vec::with_capacity(writes.len());
+        for write in writes {
+            let (key, number) = match &write.target {
+                Target::Named(key) => (key.clone(), None),
+                Target::Series { doctype, series, block } => {
+                    let taken = self.numbers.take(&series.prefix(today), *block).await?;
+                    let name = series.name(today, taken.number)?;
+                    (DocumentKey { doctype: doctype.clone(), name }, Some(taken))
+                }
+            };
+            named.push(Named { write, key, number });
+        }
+        Ok(named)
+    }
+
+    async fn put_alone(&self, put: Put, expect: Expect) -> Result<()> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.tables.documents)
+            .set_item(Some(put.item))
+            .set_condition_expression(put.condition_expression)
+            .set_expression_attribute_values(put.expression_attribute_values)
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(e)) if matches!(e.err(), PutItemError::ConditionalCheckFailedException(_)) => {
+                Err(conflict(expect))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Numbers that were taken for nothing go back, so that repeats of an event leave no gaps behind.
+    fn give_back(&self, named: &[Named]) {
+        for taken in named.iter().filter_map(|named| named.number.as_ref()) {
+            self.numbers.give_back(taken);
+        }
+    }
+
+    async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Option<Vec<CancellationReason>>> {
+        match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
+            Ok(_) => Ok(None),
+            Err(error) => cancellation(error).map(Some),
+        }
+    }
+
+    fn items(&self, named: &[Named], puts: Vec<Put>, commit: &Commit) -> Result<Vec<TransactWriteItem>> {
+        let mut items: Vec<TransactWriteItem> =
+            puts.into_iter().map(|put| TransactWriteItem::builder().put(put).build()).collect();
+        // The event's entry comes first among the rest: `outcome` finds it by its place.
+        if let Some(event) = &commit.event {
+            let update = integration_log::dynamo::completion(&self.tables.logs, event)?;
+            items.push(TransactWriteItem::builder().update(update).build());
+            if event.release_parked {
+                let delete = Delete::builder()
+                    .table_name(&self.tables.state)
+                    .set_key(Some(parking::dynamo::key(&event.facts.id)))
+                    .build()
+                    .map_err(Error::internal)?;
+                items.push(TransactWriteItem::builder().delete(delete).build());
+            }
+        }
+        for taken in named.iter().filter_map(|named| named.number.as_ref()) {
+            if let Some(update) = self.numbers.in_transaction(taken)? {
+                items.push(TransactWriteItem::builder().update(update).build());
+            }
+        }
+        Ok(items)
+    }
+}
+
+#[async_trait]
+impl DocumentStore for DynamoDocuments {
+    async fn read(&self, key: &DocumentKey) -> Result<Option<Stored>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.documents)
+            .key("pk", s(document_key(key)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed)?;
+        answer.item.as_ref().map(stored_of).transpose()
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
+        list::page(&self.client, &self.tables.documents, query).await
+    }
+
+    async fn commit(&self, mut commit: Commit) -> Result<Committed> {
+        if commit.writes.len() > MAX_WRITES {
+            return Err(Error::internal(format!("a commit has at most {MAX_WRITES} writes")));
+        }
+        let named = self.name(std::mem::take(&mut commit.writes)).await?;
+        let result = self.commit_named(&named, &mut commit).await;
+        if !matches!(result, Ok(Committed::Now(_))) {
+            self.give_back(&named);
+        }
+        result
+    }
+}
+
+impl DynamoDocuments {
+    async fn commit_named(&self, named: &[Named], commit: &mut Commit) -> Result<Committed> {
+        let now = self.clock.now();
+        let mut documents = Vec::with_capacity(named.len());
+        let mut puts = Vec::with_capacity(named.len());
+        for Named { write, key, .. } in named {
+            let (item, document) = item_of(write, key, now)?;
+            let put = Put::builder().table_name(&self.tables.documents).set_item(Some(item));
+            puts.push(expectation(put, write.expect).build().map_err(Error::internal)?);
+            documents.push(document);
+        }
+        if let Some(event) = &mut commit.event
+            && event.document.is_none()
+        {
+            event.document = named.first().map(|named| named.key.clone());
+        }
+        let items = self.items(named, puts, commit)?;
+        match (items.len(), &commit.event) {
+            (0, _) => {}
+            (1, None) => {
+                let put = items.into_iter().next().and_then(|item| item.put);
+                let put = put.ok_or_else(|| Error::internal("the one write is a put"))?;
+                self.put_alone(put, named[0].write.expect).await?;
+            }
+            _ => {
+                if let Some(reasons) = self.transact(items).await? {
+                    return outcome(named, commit, &reasons);
+                }
+            }
+        }
+        Ok(Committed::Now(documents))
+    }
+}
+
+/// What a cancelled transaction means. The event's own state decides first: once it has ended, whatever else
+/// stood in the way does not matter.
+fn outcome(named: &[Named], commit: &Commit, reasons: &[CancellationReason]) -> Result<Committed> {
+    if commit.event.is_some()
+        && let Some(reason) = reasons.get(named.len()).filter(|reason| condition_failed(reason))
+    {
+        let status = reason.item.as_ref().and_then(|item| Attributes(item).maybe("status"));
+        return match status.and_then(EventStatus::parse) {
+            Some(status) if status.is_final() => Ok(Committed::Before),
+            Some(status) if status.is_parked() => Ok(Committed::Parked),
+            _ => Err(Error::internal("the event's entry refused its completion in no known state")),
+        };
+    }
+    let refused = named.iter().zip(reasons).find(|(_, reason)| condition_failed(reason));
+    if let Some((named, _)) = refused {
+        return Err(conflict(named.write.expect));
+    }
+    let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None").collect();
+    if codes.iter().any(|code| matches!(*code, "TransactionConflict" | "ConditionalCheckFailed")) {
+        return Err(conflict(Expect::Revision(0)));
+    }
+    Err(Error::unavailable("DynamoDB", format!("the transaction was cancelled: {}", codes.join(", "))))
+}
+
+fn conflict(expect: Expect) -> Error {
+    match expect {
+        Expect::Absent => Error::new(ErrorCode::DocumentExists, "a document of that name exists"),
+        Expect::Revision(_) => Error::new(ErrorCode::RevisionConflict, "the document changed meanwhile"),
+    }
+}
+
+/// Asks for the item that a condition failed on, so that no second read is needed to know why.
+pub const RETURN_OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;

@@ -1,0 +1,203 @@
+//! What the DynamoDB adapters share: items, attributes, and what a failed call means.
+
+use std::{collections::HashMap, fmt};
+
+use aws_sdk_dynamodb::{
+    error::{ProvideErrorMetadata, SdkError},
+    operation::transact_write_items::TransactWriteItemsError,
+    primitives::Blob,
+    types::{AttributeValue, CancellationReason},
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    Error, Result,
+    clock::rfc3339,
+    queue::{deflate, inflate},
+};
+
+/// An item as DynamoDB has it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// Shards of an index whose natural key would be one partition: each takes 1,000 writes a second.
+pub const SHARDS: u32 = 4;
+
+/// The largest body of an item we write, in bytes: an item is at most 400 KB.
+pub const MAX_ITEM_BODY_BYTES: usize = 380 * 1024;
+
+/// What an item weighs besides its body, roughly, in bytes.
+const ITEM_OVERHEAD: usize = 400;
+
+/// The most bytes a stored body may inflate to.
+const MAX_INFLATED_BYTES: usize = 16 * 1024 * 1024;
+
+/// A text attribute.
+pub fn s(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+/// A number attribute.
+pub fn n(number: impl fmt::Display) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// A time attribute, as text whose order is the order of time.
+pub fn time(at: Timestamp) -> AttributeValue {
+    s(rfc3339(at))
+}
+
+/// The shard of `id`: the same for the same id, spread evenly.
+pub fn shard(id: &str) -> u32 {
+    // FNV-1a: any stable hash will do, and this one needs no state.
+    id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)) % SHARDS
+}
+
+/// A body: as text, or deflated where that saves a write unit (1 KB).
+pub fn body(text: &str) -> Result<AttributeValue> {
+    let units = |bytes: usize| (bytes + ITEM_OVERHEAD).div_ceil(1024);
+    if units(text.len()) == 1 {
+        return Ok(s(text));
+    }
+    let deflated = deflate(text.as_bytes())?;
+    Ok(if units(deflated.len()) < units(text.len()) { AttributeValue::B(Blob::new(deflated)) } else { s(text) })
+}
+
+/// How many bytes of an item `value` takes.
+pub fn size(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::B(blob) => blob.as_ref().len(),
+        _ => 0,
+    }
+}
+
+/// Reads attributes of an item; what is missing or of another type is a defect, named.
+#[derive(Clone, Copy)]
+pub struct Attributes<'a>(pub &'a Item);
+
+impl<'a> Attributes<'a> {
+    /// The text under `name`, if there is one.
+    pub fn maybe(self, name: &str) -> Option<&'a str> {
+        self.0.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
+    }
+
+    /// The text under `name`.
+    pub fn text(self, name: &str) -> Result<&'a str> {
+        self.maybe(name).ok_or_else(|| Error::internal(format!("a stored item has no text in {name:?}")))
+    }
+
+    /// The number under `name`, 0 if there is none.
+    pub fn number(self, name: &str) -> Result<u64> {
+        match self.0.get(name).and_then(|value| value.as_n().ok()) {
+            None => Ok(0),
+            Some(text) => {
+                text.parse().map_err(|_| Error::internal(format!("a stored item's {name:?} is no whole number")))
+            }
+        }
+    }
+
+    /// The time under `name`.
+    pub fn time(self, name: &str) -> Result<Timestamp> {
+        parse_time(self.text(name)?)
+    }
+
+    /// The [`body`] under `name`; empty if there is none.
+    pub fn body(self, name: &str) -> Result<String> {
+        match self.0.get(name) {
+            None => Ok(String::new()),
+            Some(AttributeValue::S(text)) => Ok(text.clone()),
+            Some(AttributeValue::B(blob)) => {
+                let bytes = inflate(blob.as_ref(), MAX_INFLATED_BYTES).map_err(Error::internal)?;
+                String::from_utf8(bytes).map_err(Error::internal)
+            }
+            Some(_) => Err(Error::internal(format!("a stored item's {name:?} is no body"))),
+        }
+    }
+
+    /// The [`body`] under `name`, as JSON.
+    pub fn json<T: serde::de::DeserializeOwned>(self, name: &str) -> Result<T> {
+        serde_json::from_str(&self.body(name)?).map_err(Error::internal)
+    }
+}
+
+/// A time that was stored.
+pub fn parse_time(text: &str) -> Result<Timestamp> {
+    text.parse().map_err(Error::internal)
+}
+
+/// JSON as stored.
+pub fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(Error::internal)
+}
+
+/// What a failed call means: DynamoDB refused what we sent (a defect), or it is not available.
+pub fn failed<E>(error: SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).map(ToOwned::to_owned);
+    match code.as_deref() {
+        Some("ValidationException" | "ResourceNotFoundException" | "AccessDeniedException") => Error::internal(error),
+        _ => Error::unavailable("DynamoDB", error),
+    }
+}
+
+/// Why a transaction was cancelled, in the order of its items; an error if that is not what happened.
+pub fn cancellation(error: SdkError<TransactWriteItemsError>) -> Result<Vec<CancellationReason>> {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            Ok(cancelled.cancellation_reasons().to_vec())
+        }
+        _ => Err(failed(error)),
+    }
+}
+
+/// Whether the item's own condition failed.
+pub fn condition_failed(reason: &CancellationReason) -> bool {
+    reason.code() == Some("ConditionalCheckFailed")
+}
+
+/// An opaque cursor for `position`.
+pub fn cursor(position: &impl serde::Serialize) -> Result<String> {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(json(position)?))
+}
+
+/// The position in a cursor; an input error if it is none of ours.
+pub fn position<T: serde::de::DeserializeOwned>(cursor: &str) -> Result<T> {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    BASE64_URL_SAFE_NO_PAD
+        .decode(cursor)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .ok_or_else(|| Error::field("cursor", "invalid", "is not a cursor of this list"))
+}
+
+/// A JSON object as fields.
+pub fn object(value: Value) -> Result<serde_json::Map<String, Value>> {
+    match value {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Error::internal("a stored body is not an object")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_deflated_only_where_that_saves_a_unit() {
+        assert!(matches!(body("{}").unwrap(), AttributeValue::S(_)));
+        assert!(matches!(body(&"abc ".repeat(1_000)).unwrap(), AttributeValue::B(_)));
+    }
+
+    #[test]
+    fn shards_are_used_evenly() {
+        let mut counts = [0; SHARDS as usize];
+        for i in 0..1_000 {
+            counts[shard(&format!("evt_{i}")) as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (200..300).contains(count)), "{counts:?}");
+    }
+}

@@ -1,0 +1,197 @@
+//! One attempt at an event: plan the effect, commit it with the event's log entry, and if another write was in
+//! the way look again, a few times.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{Decision, EventContext, Stop, effect, split, worker::Ports};
+use crate::{
+    Error, ErrorCode, Result,
+    auth::Principal,
+    connectors::{Connector, ConnectorCache, ConnectorSettings},
+    documents::{Commit, Committed, Document, DocumentKey, Write},
+    integration_log::{EventCompletion, EventFacts, EventStatus, Failure, IntegrationLog, Recorded},
+    queue::{InboundEvent, Message},
+    webhook::{check_destructive, parse_payload},
+};
+
+/// How often a commit that met another write is decided anew within one attempt.
+const MAX_COMMITS: usize = 8;
+
+/// How far a source's clock may be ahead of ours when a local time in a repeated hour is resolved.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
+
+/// An attempt at one event.
+pub struct Attempt<'a> {
+    /// What it works with.
+    pub ports: &'a Ports,
+    /// The settings.
+    pub connectors: &'a ConnectorCache,
+    /// The event.
+    pub event: &'a InboundEvent,
+    /// What the log knows of it.
+    pub facts: &'a EventFacts,
+    /// Whether it is known to be parked.
+    pub parked: bool,
+    /// When the attempt began.
+    pub started_at: Timestamp,
+}
+
+/// An event that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// How; what this attempt would have made of it if `repeat`.
+    pub status: EventStatus,
+    /// The document it is about.
+    pub document: Option<DocumentKey>,
+    /// Whether it had ended before this attempt.
+    pub repeat: bool,
+    /// The documents it created.
+    pub created: Vec<DocumentKey>,
+}
+
+impl Ended {
+    fn nothing(status: EventStatus, document: Option<DocumentKey>, repeat: bool) -> Self {
+        Self { status, document, repeat, created: Vec::new() }
+    }
+}
+
+impl Attempt<'_> {
+    /// Does it.
+    pub async fn run(&self) -> Result<Ended, Stop> {
+        let connector = self.connector().await?;
+        let settings = &connector.settings;
+        let payload = self.payload(settings)?;
+        if let Some(split) = settings.split.as_ref().filter(|_| self.event.parent.is_none()) {
+            return self.split(&split::children(self.event, split, &payload)?).await;
+        }
+        let Some(rule) = settings.rule_for(&self.event.event) else {
+            return self.end(EventStatus::Ignored, None, None).await;
+        };
+        // The ingest refused it already, by the settings of then.
+        check_destructive(settings, &self.event.event, self.event.signed_name)
+            .map_err(|error| Stop::Rejected(error, None))?;
+        let principal = Principal::named(&settings.user).map_err(|error| Stop::Rejected(error, None))?;
+        let context = EventContext {
+            event: self.event,
+            settings,
+            payload: &payload,
+            principal: &principal,
+            version: self.version(settings, &payload)?,
+        };
+        self.apply(&rule.effect, &context).await
+    }
+
+    async fn connector(&self) -> Result<std::sync::Arc<Connector>> {
+        let name = &self.event.connector;
+        self.connectors.get(name).await?.ok_or_else(|| {
+            Error::new(ErrorCode::UnknownConnector, format!("the connector {name:?} does not exist any more"))
+        })
+    }
+
+    fn payload(&self, settings: &ConnectorSettings) -> Result<Value> {
+        // Elements of an array are JSON, whatever the delivery was.
+        let content = if self.event.parent.is_some() { crate::connectors::Content::Json } else { settings.content };
+        parse_payload(content, self.event.content_type.as_deref(), &self.event.body.decode()?)
+    }
+
+    /// Which version of its source the event shows: what the payload says, else when it was received.
+    fn version(&self, settings: &ConnectorSettings, payload: &Value) -> Result<Timestamp> {
+        let Some(version) = &settings.version else { return Ok(self.event.received_at) };
+        let text = match payload.pointer(&version.path) {
+            None | Some(Value::Null) => return Ok(self.event.received_at),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        let not_after = self.event.received_at.saturating_add(CLOCK_SLACK).unwrap_or(Timestamp::MAX);
+        crate::mapping::resolve_local(&text, &version.time_zone, not_after)
+    }
+
+    async fn split(&self, children: &[InboundEvent]) -> Result<Ended, Stop> {
+        let messages: Vec<Message> = children.iter().cloned().map(Message::Webhook).collect();
+        self.ports.queue.send_all(&messages).await?;
+        self.end(EventStatus::Split, None, None).await
+    }
+
+    async fn apply(&self, effect: &crate::connectors::Effect, context: &EventContext<'_>) -> Result<Ended, Stop> {
+        let mut parked = self.parked;
+        let mut conflict = None;
+        for _ in 0..MAX_COMMITS {
+            let writes = match effect::plan(effect, context, &*self.ports.documents).await? {
+                Decision::Nothing { status, document } => return self.end(status, document, None).await,
+                Decision::Write(writes) => writes,
+            };
+            let commit = Commit { event: Some(self.completion(&writes, parked)), writes };
+            let creates: Vec<bool> = commit.writes.iter().map(Write::creates).collect();
+            match self.ports.documents.commit(commit.clone()).await {
+                Ok(Committed::Now(documents)) => return Ok(done(&commit, &creates, &documents)),
+                Ok(Committed::Before) => {
+                    return Ok(Ended::nothing(EventStatus::Done, commit.event.and_then(|e| e.document), true));
+                }
+                Ok(Committed::Parked) => parked = true,
+                Err(error)
+                    if matches!(error.code(), ErrorCode::RevisionConflict | ErrorCode::DocumentExists) =>
+                {
+                    conflict = Some(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let error = conflict.unwrap_or_else(|| Error::internal("the event would not leave the parking"));
+        Err(Stop::Failed(error.with_code(ErrorCode::RevisionConflict)))
+    }
+
+    fn completion(&self, writes: &[Write], parked: bool) -> EventCompletion {
+        let document = writes.first().and_then(|write| write.target.key().cloned());
+        self.completion_of(EventStatus::Done, document, None, parked)
+    }
+
+    fn completion_of(
+        &self,
+        status: EventStatus,
+        document: Option<DocumentKey>,
+        error: Option<Failure>,
+        release_parked: bool,
+    ) -> EventCompletion {
+        EventCompletion {
+            facts: self.facts.clone(),
+            status,
+            document,
+            error,
+            started_at: self.started_at,
+            finished_at: self.ports.clock.now(),
+            release_parked,
+        }
+    }
+
+    /// Ends the event without a write.
+    async fn end(
+        &self,
+        status: EventStatus,
+        document: Option<DocumentKey>,
+        error: Option<Failure>,
+    ) -> Result<Ended, Stop> {
+        let completion = self.completion_of(status, document.clone(), error, self.parked);
+        let recorded = finish(&*self.ports.log, completion).await?;
+        Ok(Ended::nothing(status, document, recorded == Recorded::Before))
+    }
+}
+
+/// Writes the end of an event down; takes it out of the parking if it turns out to be there.
+pub async fn finish(log: &dyn IntegrationLog, mut completion: EventCompletion) -> Result<Recorded> {
+    match log.finish(&completion).await? {
+        Recorded::Parked => {
+            completion.release_parked = true;
+            log.finish(&completion).await
+        }
+        recorded => Ok(recorded),
+    }
+}
+
+fn done(commit: &Commit, creates: &[bool], documents: &[Option<Document>]) -> Ended {
+    let keys: Vec<Option<DocumentKey>> = documents.iter().map(|d| d.as_ref().map(|d| d.key.clone())).collect();
+    let created = keys.iter().zip(creates).filter(|(_, creates)| **creates).filter_map(|(key, _)| key.clone()).collect();
+    let first = keys.into_iter().next().flatten();
+    let named = commit.writes.first().and_then(|write| write.target.key().cloned());
+    Ended { status: EventStatus::Done, document: first.or(named), repeat: false, created }
+}

@@ -1,0 +1,407 @@
+//! From a queue message to what becomes of it.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{error, info, warn};
+
+use super::{
+    Stop,
+    attempt::{Attempt, Ended},
+};
+use crate::{
+    Error, ErrorCode, Result,
+    clock::Clock,
+    connectors::ConnectorCache,
+    documents::{DocumentKey, DocumentStore},
+    id::{IdKind, derive},
+    integration_log::{Counted, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure, IntegrationLog, Recorded},
+    parking::{Cargo, MAX_WAIT, ParkedItem, ParkedState, ParkingLot, facts, look_again_after},
+    queue::{InboundEvent, MAX_QUEUE_DELAY, Message, Queue},
+    telemetry::metric::Line,
+};
+
+/// A message received this often more than it has recorded attempts stops its worker, and is parked unread.
+const POISON_RECEIVES: u32 = 20;
+/// The longest unreadable message that is kept, in bytes.
+const MAX_UNREADABLE_BYTES: usize = 256 * 1024;
+/// How many waiting events are released at a time.
+const RELEASE_CHUNK: usize = 100;
+/// The most chunks released by one document.
+const MAX_RELEASE_CHUNKS: usize = 50;
+
+/// A message as SQS delivered it.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// SQS's id of the message.
+    pub message_id: String,
+    /// The handle of this delivery.
+    pub receipt: String,
+    /// Its text.
+    pub body: String,
+    /// How often it was delivered, this time included.
+    pub receives: u32,
+    /// Whether it comes from the dead-letter queue: it is parked, not worked on.
+    pub dead_letter: bool,
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// It is dealt with and can be deleted.
+    Done,
+    /// It is to be delivered again after this long.
+    Again(Duration),
+    /// Nothing could be recorded: SQS delivers it again when its visibility ends.
+    Keep,
+}
+
+/// What the worker works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where documents are written.
+    pub documents: Arc<dyn DocumentStore>,
+    /// The Integration Log.
+    pub log: Arc<dyn IntegrationLog>,
+    /// Where events wait.
+    pub parking: Arc<dyn ParkingLot>,
+    /// The queue it works off.
+    pub queue: Arc<dyn Queue>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The event worker.
+pub struct EventWorker {
+    ports: Ports,
+    connectors: ConnectorCache,
+    /// After this long a parked item whose message came to nothing is due again.
+    again_after: SignedDuration,
+}
+
+/// An event on its way through the worker.
+struct Job {
+    event: InboundEvent,
+    facts: EventFacts,
+    /// The item it was parked as, if it was.
+    parked: Option<ParkedItem>,
+    started_at: Timestamp,
+}
+
+impl EventWorker {
+    /// A worker for the events of `connectors`.
+    pub fn new(ports: Ports, connectors: ConnectorCache, again_after: SignedDuration) -> Self {
+        Self { ports, connectors, again_after }
+    }
+
+    /// Works on one message. Never fails: what cannot be recorded is kept by the queue.
+    pub async fn work(&self, received: &Received) -> Disposition {
+        match self.dispatch(received).await {
+            Ok(disposition) => disposition,
+            Err(error) => {
+                error!(message_id = received.message_id, error = ?error, "not recorded, SQS delivers it again");
+                Disposition::Keep
+            }
+        }
+    }
+
+    /// Writes a panic down as the failed attempt it was.
+    pub async fn record_panic(&self, received: &Received) -> Disposition {
+        let result = async {
+            let Some(job) = self.job(received).await? else { return Ok(Disposition::Done) };
+            self.settle(job, Stop::Failed(Error::internal("the worker panicked on this event"))).await
+        };
+        result.await.unwrap_or(Disposition::Keep)
+    }
+
+    async fn dispatch(&self, received: &Received) -> Result<Disposition> {
+        let Some(job) = self.job(received).await? else { return Ok(Disposition::Done) };
+        if received.dead_letter {
+            let error = Error::new(ErrorCode::PoisonMessage, "the queue gave the message up");
+            return self.bury(job, &error).await;
+        }
+        if self.is_poison(received, &job).await? {
+            let error = Error::new(
+                ErrorCode::PoisonMessage,
+                format!("received {} times, and no attempt came to an end", received.receives),
+            );
+            return self.bury(job, &error).await;
+        }
+        let attempt = Attempt {
+            ports: &self.ports,
+            connectors: &self.connectors,
+            event: &job.event,
+            facts: &job.facts,
+            parked: job.parked.is_some(),
+            started_at: job.started_at,
+        };
+        match attempt.run().await {
+            Ok(ended) => {
+                self.report(&job, &ended).await;
+                Ok(Disposition::Done)
+            }
+            Err(stop) => self.settle(job, stop).await,
+        }
+    }
+
+    /// The event in a message; `None` when there is nothing left to do for it.
+    async fn job(&self, received: &Received) -> Result<Option<Job>> {
+        let started_at = self.ports.clock.now();
+        let (event, parked) = match Message::decode(&received.body) {
+            Ok(Message::Webhook(event)) => (event, None),
+            Ok(Message::Parked { id }) => match self.ports.parking.get(&id).await? {
+                None => return Ok(None),
+                Some(item) => match self.event_of(&item) {
+                    Ok(event) => (event, Some(item)),
+                    Err(error) => return self.park_unreadable(item, &error).await.map(|()| None),
+                },
+            },
+            Err(error) => {
+                let item = unreadable(received, started_at, &error);
+                return self.park_unreadable(item, &error).await.map(|()| None);
+            }
+        };
+        // A body that cannot be decoded does not stop its event from being parked.
+        let facts = facts(&event).unwrap_or_else(|_| bare_facts(&event));
+        Ok(Some(Job { event, facts, parked, started_at }))
+    }
+
+    /// The event of a parked item. An unreadable message is tried again: this may be a newer version.
+    fn event_of(&self, item: &ParkedItem) -> Result<InboundEvent> {
+        match &item.cargo {
+            Cargo::Event(event) => Ok(event.clone()),
+            Cargo::Unreadable { message } => match Message::decode(message)? {
+                Message::Webhook(event) => Ok(event),
+                Message::Parked { .. } => Err(Error::new(ErrorCode::MessageUnreadable, "names another parked item")),
+            },
+        }
+    }
+
+    async fn park_unreadable(&self, mut item: ParkedItem, error: &Error) -> Result<()> {
+        warn!(parked_id = item.id, code = error.code().as_str(), detail = error.detail(), "parked as dead");
+        item.state = ParkedState::Dead;
+        item.due = None;
+        item.failure = failure(error);
+        self.ports.parking.park(&item).await
+    }
+
+    async fn is_poison(&self, received: &Received, job: &Job) -> Result<bool> {
+        if received.receives < POISON_RECEIVES {
+            return Ok(false);
+        }
+        let entry = self.ports.log.get(&job.event.id).await?;
+        let attempts = entry.map_or(0, |entry| entry.attempts);
+        Ok(received.receives.saturating_sub(attempts) >= POISON_RECEIVES)
+    }
+
+    /// What becomes of an event whose attempt did not succeed.
+    async fn settle(&self, job: Job, stop: Stop) -> Result<Disposition> {
+        match stop {
+            Stop::Waiting(document) => self.wait_for(job, document).await,
+            Stop::Rejected(error, document) => self.reject(job, &error, document).await,
+            Stop::Failed(error) if error.is_transient() => self.retry(job, &error).await,
+            Stop::Failed(error) => self.bury(job, &error).await,
+        }
+    }
+
+    async fn reject(&self, job: Job, error: &Error, document: Option<DocumentKey>) -> Result<Disposition> {
+        let completion = EventCompletion {
+            facts: job.facts.clone(),
+            status: EventStatus::Rejected,
+            document: document.clone(),
+            error: Some(failure(error)),
+            started_at: job.started_at,
+            finished_at: self.ports.clock.now(),
+            release_parked: job.parked.is_some(),
+        };
+        let recorded = super::attempt::finish(&*self.ports.log, completion).await?;
+        let repeat = recorded == Recorded::Before;
+        self.report(&job, &Ended { status: EventStatus::Rejected, document, repeat, created: Vec::new() }).await;
+        Ok(Disposition::Done)
+    }
+
+    async fn retry(&self, job: Job, error: &Error) -> Result<Disposition> {
+        let now = self.ports.clock.now();
+        let attempt = FailedAttempt {
+            failure: failure(error),
+            document: None,
+            started_at: job.started_at,
+            finished_at: now,
+            parked: job.parked.is_some(),
+        };
+        let attempts = match self.ports.log.record_failure(&job.facts, &attempt).await? {
+            Counted::Attempts(attempts) => attempts,
+            Counted::Ended => return self.already_ended(&job).await,
+            // Another delivery was parked; its item stands for this one too.
+            Counted::Parked => return Ok(Disposition::Done),
+        };
+        warn!(
+            event_id = job.event.id, connector = job.event.connector, attempts, error = ?error,
+            "attempt failed"
+        );
+        let settings = self.connectors.get(&job.event.connector).await?;
+        let schedule = settings.map(|connector| connector.settings.retry.clone()).unwrap_or_default();
+        let Some(seconds) = schedule.delays_seconds.get(attempts.saturating_sub(1) as usize) else {
+            return self.bury(job, error).await;
+        };
+        let wait = Duration::from_secs(u64::from(*seconds));
+        if job.parked.is_none() && wait <= MAX_QUEUE_DELAY {
+            return Ok(Disposition::Again(wait));
+        }
+        let due = now.saturating_add(SignedDuration::from_secs(i64::from(*seconds))).unwrap_or(now);
+        self.park(job, ParkedState::Delayed, Some(due), 0, failure(error)).await
+    }
+
+    /// Parks the event until `document` exists. Looks once more after parking, so that a document created in
+    /// between, whose creator did not see the parked item yet, is not missed.
+    async fn wait_for(&self, job: Job, document: DocumentKey) -> Result<Disposition> {
+        let now = self.ports.clock.now();
+        let waits = job.parked.as_ref().map_or(0, |item| item.waits + 1);
+        let parked_at = job.parked.as_ref().map_or(now, |item| item.parked_at);
+        let missing = Error::new(ErrorCode::ParentMissing, format!("{document} does not exist"));
+        if now.duration_since(parked_at) > MAX_WAIT {
+            return self.bury(job, &missing).await;
+        }
+        let due = now.saturating_add(look_again_after(waits)).unwrap_or(now);
+        let id = job.event.id.clone();
+        let state = ParkedState::Waiting { document: document.clone() };
+        let disposition = self.park(job, state, Some(due), waits, failure(&missing)).await?;
+        if self.ports.documents.get(&document).await?.is_some() {
+            self.send_parked(&[id]).await?;
+        }
+        Ok(disposition)
+    }
+
+    async fn bury(&self, job: Job, error: &Error) -> Result<Disposition> {
+        warn!(event_id = job.event.id, connector = job.event.connector, error = ?error, "dead");
+        self.park(job, ParkedState::Dead, None, 0, failure(error)).await
+    }
+
+    /// Parks first, then writes it down: in this order a crash in between leaves an item that the next
+    /// delivery of the message parks again, never an event that the log calls parked and nobody has.
+    async fn park(
+        &self,
+        job: Job,
+        state: ParkedState,
+        due: Option<Timestamp>,
+        waits: u32,
+        failure: Failure,
+    ) -> Result<Disposition> {
+        let status = if state == ParkedState::Dead { EventStatus::Dead } else { EventStatus::Parked };
+        let document = match &state {
+            ParkedState::Waiting { document } => Some(document.clone()),
+            _ => None,
+        };
+        let item = ParkedItem {
+            id: job.event.id.clone(),
+            connector: job.event.connector.clone(),
+            parked_at: job.parked.as_ref().map_or(job.started_at, |item| item.parked_at),
+            cargo: Cargo::Event(job.event.clone()),
+            state,
+            due,
+            waits,
+            failure: failure.clone(),
+        };
+        self.ports.parking.park(&item).await?;
+        if !self.ports.log.mark(&job.facts, status, Some(&failure), document.as_ref()).await? {
+            return self.already_ended(&job).await;
+        }
+        self.emit(&job, status, false, document.as_ref());
+        Ok(Disposition::Done)
+    }
+
+    /// Another delivery ended the event meanwhile: nothing of it may stay parked.
+    async fn already_ended(&self, job: &Job) -> Result<Disposition> {
+        self.ports.parking.remove(&job.event.id).await?;
+        Ok(Disposition::Done)
+    }
+
+    /// Logs how an event ended, and frees what waited for the documents it created. A failure to free is not
+    /// one of the event: the sweeper finds what waits.
+    async fn report(&self, job: &Job, ended: &Ended) {
+        self.emit(job, ended.status, ended.repeat, ended.document.as_ref());
+        for document in &ended.created {
+            if let Err(error) = self.free(document).await {
+                warn!(document = %document, error = ?error, "what waits for it is left to the sweeper");
+            }
+        }
+    }
+
+    /// One line for each turn in an event's life: its count, its age and its record.
+    fn emit(&self, job: &Job, status: EventStatus, repeat: bool, document: Option<&DocumentKey>) {
+        let now = self.ports.clock.now();
+        Line::new("event", now)
+            .dimension("Connector", &job.event.connector)
+            .dimension("Status", if repeat { "repeat" } else { status.as_str() })
+            .count("Events", 1)
+            .duration("Age", now.duration_since(job.event.received_at))
+            .duration("Duration", now.duration_since(job.started_at))
+            .property("event_id", Some(job.event.id.as_str()))
+            .property("event", Some(job.event.event.as_str()))
+            .property("document", document.map(ToString::to_string))
+            .emit();
+    }
+
+    async fn free(&self, document: &DocumentKey) -> Result<()> {
+        for _ in 0..MAX_RELEASE_CHUNKS {
+            let ids = self.ports.parking.waiting_for(document, RELEASE_CHUNK).await?;
+            if ids.is_empty() {
+                break;
+            }
+            info!(document = %document, count = ids.len(), "freed what waited");
+            self.send_parked(&ids).await?;
+            if ids.len() < RELEASE_CHUNK {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_parked(&self, ids: &[String]) -> Result<()> {
+        let now = self.ports.clock.now();
+        let due = now.saturating_add(self.again_after).unwrap_or(now);
+        let mut messages = Vec::with_capacity(ids.len());
+        for id in ids {
+            if self.ports.parking.release(id, due).await? {
+                messages.push(Message::Parked { id: id.clone() });
+            }
+        }
+        self.ports.queue.send_all(&messages).await
+    }
+}
+
+/// An error as the log keeps it.
+pub fn failure(error: &Error) -> Failure {
+    let detail: String = error.detail().chars().take(500).collect();
+    Failure { code: error.code().as_str().to_owned(), detail }
+}
+
+fn bare_facts(event: &InboundEvent) -> EventFacts {
+    EventFacts {
+        id: event.id.clone(),
+        connector: event.connector.clone(),
+        event: event.event.clone(),
+        secret: event.secret.clone(),
+        received_at: event.received_at,
+        body_bytes: 0,
+        redacted_body: "[unreadable]".to_owned(),
+    }
+}
+
+fn unreadable(received: &Received, now: Timestamp, error: &Error) -> ParkedItem {
+    let mut message = received.body.clone();
+    if message.len() > MAX_UNREADABLE_BYTES {
+        let end = (0..=MAX_UNREADABLE_BYTES).rev().find(|&i| message.is_char_boundary(i)).unwrap_or(0);
+        message.truncate(end);
+    }
+    ParkedItem {
+        id: derive(IdKind::Event, &[b"unreadable", received.message_id.as_bytes()]),
+        connector: "-".to_owned(),
+        cargo: Cargo::Unreadable { message },
+        state: ParkedState::Dead,
+        parked_at: now,
+        due: None,
+        waits: 0,
+        failure: failure(error),
+    }
+}

@@ -1,0 +1,500 @@
+//! The Integration Log on DynamoDB: one item an event, `E#evt_…`, and a row for each failed attempt, `A#evt_…`.
+//!
+//! The item is the dedupe marker too: [`completion`] is the conditional update that ends an event, alone or in
+//! the transaction of its effect. The index is by connector, day and shard, newest last.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::update_item::UpdateItemError,
+    types::{AttributeValue, Delete, ReturnValue, TransactWriteItem, Update},
+};
+use futures::future::try_join_all;
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+
+use super::{
+    Counted, Entry, EntrySummary, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure, IntegrationLog,
+    LogPage, LogPosition, LogQuery, PastAttempt, RETENTION, Recorded,
+};
+use crate::{
+    Error, Result,
+    clock::{Clock, rfc3339},
+    config::Tables,
+    documents::{DocumentKey, dynamo::RETURN_OLD},
+    dynamo::{Attributes, Item, SHARDS, body, cancellation, condition_failed, failed, n, s, shard, time},
+    parking,
+};
+
+/// The most index entries one list reads; what is left is said with a position to go on from.
+const MAX_READ: usize = 5_000;
+/// The most failed attempts an entry shows.
+const MAX_HISTORY: i32 = 100;
+
+/// The Integration Log in DynamoDB.
+pub struct DynamoLog {
+    client: Client,
+    tables: Tables,
+    clock: Arc<dyn Clock>,
+}
+
+fn key(id: &str) -> Item {
+    HashMap::from([("pk".to_owned(), s(format!("E#{id}"))), ("sk".to_owned(), s("E"))])
+}
+
+fn partition(connector: &str, day: Date, shard: u32) -> String {
+    format!("{connector}#{day}#{shard}")
+}
+
+fn place(received_at: Timestamp, id: &str) -> String {
+    format!("{}#{id}", rfc3339(received_at))
+}
+
+fn day_of(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
+}
+
+fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
+}
+
+/// An update expression in the making.
+#[derive(Default)]
+struct Expression {
+    set: Vec<String>,
+    remove: Vec<&'static str>,
+    values: HashMap<String, AttributeValue>,
+    names: HashMap<String, String>,
+}
+
+impl Expression {
+    /// Sets `name`; every name is aliased, since many are reserved words.
+    fn set(&mut self, name: &'static str, value: AttributeValue) {
+        self.set.push(format!("#{name} = :{name}"));
+        self.names.insert(format!("#{name}"), name.to_owned());
+        self.values.insert(format!(":{name}"), value);
+    }
+
+    fn remove(&mut self, name: &'static str) {
+        self.names.insert(format!("#{name}"), name.to_owned());
+        self.remove.push(name);
+    }
+
+    fn facts(&mut self, facts: &EventFacts) -> Result<()> {
+        self.set("connector", s(&facts.connector));
+        self.set("event", s(&facts.event));
+        self.set("secret", s(&facts.secret));
+        self.set("received_at", time(facts.received_at));
+        self.set("body_bytes", n(facts.body_bytes));
+        self.set("body", body(&facts.redacted_body)?);
+        let partition = partition(&facts.connector, day_of(facts.received_at), shard(&facts.id));
+        self.set("lpk", s(partition));
+        self.set("lsk", s(place(facts.received_at, &facts.id)));
+        Ok(())
+    }
+
+    fn document(&mut self, document: Option<&DocumentKey>) {
+        if let Some(document) = document {
+            self.set("doctype", s(document.doctype.as_str()));
+            self.set("docname", s(document.name.as_str()));
+        }
+    }
+
+    fn failure(&mut self, failure: Option<&Failure>) {
+        match failure {
+            Some(failure) => {
+                self.set("error_code", s(&failure.code));
+                self.set("error_detail", s(&failure.detail));
+            }
+            None => {
+                self.remove("error_code");
+                self.remove("error_detail");
+            }
+        }
+    }
+
+    /// Adds one to the attempts.
+    fn count_attempt(&mut self) {
+        self.set.push("attempts = if_not_exists(attempts, :zero) + :one".to_owned());
+        self.values.insert(":zero".to_owned(), n(0));
+        self.values.insert(":one".to_owned(), n(1));
+    }
+
+    /// The condition that the event's status, if there is one, satisfies `allowed`.
+    fn condition(&mut self, allowed: impl Fn(EventStatus) -> bool) -> String {
+        let mut texts = Vec::new();
+        for status in EventStatus::ALL.into_iter().filter(|status| allowed(*status)) {
+            let name = format!(":is_{}", status.as_str());
+            self.values.insert(name.clone(), s(status.as_str()));
+            texts.push(name);
+        }
+        self.names.insert("#status".to_owned(), "status".to_owned());
+        format!("attribute_not_exists(pk) OR #status IN ({})", texts.join(", "))
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("SET {}", self.set.join(", "));
+        if !self.remove.is_empty() {
+            let names: Vec<String> = self.remove.iter().map(|name| format!("#{name}")).collect();
+            text.push_str(&format!(" REMOVE {}", names.join(", ")));
+        }
+        text
+    }
+}
+
+/// The update that ends an event unless it has ended, or is parked and is not released with it.
+pub fn completion(table: &str, event: &EventCompletion) -> Result<Update> {
+    let mut update = Expression::default();
+    update.facts(&event.facts)?;
+    update.set("status", s(event.status.as_str()));
+    update.set("duration_ms", n(milliseconds(event.started_at, event.finished_at)));
+    update.set("updated_at", time(event.finished_at));
+    let expires = event.finished_at.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
+    update.set("expires", n(expires.as_second()));
+    update.document(event.document.as_ref());
+    update.failure(event.error.as_ref());
+    update.count_attempt();
+    let condition =
+        update.condition(|status| !status.is_final() && (event.release_parked || !status.is_parked()));
+    Update::builder()
+        .table_name(table)
+        .set_key(Some(key(&event.facts.id)))
+        .update_expression(update.text())
+        .condition_expression(condition)
+        .set_expression_attribute_names(Some(update.names))
+        .set_expression_attribute_values(Some(update.values))
+        .return_values_on_condition_check_failure(RETURN_OLD)
+        .build()
+        .map_err(Error::internal)
+}
+
+/// What an update came to: the new item, or the item that refused it.
+enum Updated {
+    Now(Item),
+    Refused(Item),
+}
+
+impl DynamoLog {
+    /// The log in `tables`.
+    pub fn new(client: Client, tables: Tables, clock: Arc<dyn Clock>) -> Self {
+        Self { client, tables, clock }
+    }
+
+    async fn update(&self, id: &str, update: Expression, condition: String) -> Result<Updated> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.tables.logs)
+            .set_key(Some(key(id)))
+            .update_expression(update.text())
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(update.names))
+            .set_expression_attribute_values(Some(update.values))
+            .return_values(ReturnValue::UpdatedNew)
+            .return_values_on_condition_check_failure(RETURN_OLD)
+            .send()
+            .await;
+        match result {
+            Ok(answer) => Ok(Updated::Now(answer.attributes.unwrap_or_default())),
+            Err(SdkError::ServiceError(e)) => match e.into_err() {
+                UpdateItemError::ConditionalCheckFailedException(refused) => {
+                    Ok(Updated::Refused(refused.item.unwrap_or_default()))
+                }
+                other => Err(Error::unavailable("DynamoDB", other)),
+            },
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn add_attempt(&self, facts: &EventFacts, attempt: &FailedAttempt) -> Result<()> {
+        let expires = attempt.finished_at.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
+        let item = HashMap::from([
+            ("pk".to_owned(), s(format!("A#{}", facts.id))),
+            ("sk".to_owned(), time(attempt.finished_at)),
+            ("duration_ms".to_owned(), n(milliseconds(attempt.started_at, attempt.finished_at))),
+            ("error_code".to_owned(), s(&attempt.failure.code)),
+            ("error_detail".to_owned(), s(&attempt.failure.detail)),
+            ("expires".to_owned(), n(expires.as_second())),
+        ]);
+        let put = self.client.put_item().table_name(&self.tables.logs).set_item(Some(item));
+        put.send().await.map(drop).map_err(failed)
+    }
+
+    async fn history(&self, id: &str) -> Result<Vec<PastAttempt>> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.tables.logs)
+            .key_condition_expression("pk = :p")
+            .expression_attribute_values(":p", s(format!("A#{id}")))
+            .scan_index_forward(false)
+            .limit(MAX_HISTORY)
+            .send()
+            .await
+            .map_err(failed)?;
+        answer.items.unwrap_or_default().iter().rev().map(past_attempt).collect()
+    }
+
+    /// The entries of one day before `before`, newest first, and whether there are more.
+    async fn day(&self, query: &LogQuery, day: Date, before: &str, from: &str) -> Result<(Vec<EntrySummary>, bool)> {
+        let shards = (0..SHARDS).map(|shard| {
+            self.client
+                .query()
+                .table_name(&self.tables.logs)
+                .index_name("by_connector_day")
+                .key_condition_expression("lpk = :p AND lsk BETWEEN :from AND :before")
+                .expression_attribute_values(":p", s(partition(&query.connector, day, shard)))
+                .expression_attribute_values(":from", s(from))
+                .expression_attribute_values(":before", s(before))
+                .scan_index_forward(false)
+                .limit(i32::try_from(query.limit + 1).unwrap_or(i32::MAX))
+                .send()
+        });
+        let mut more = false;
+        let mut entries = Vec::new();
+        for answer in try_join_all(shards).await.map_err(failed)? {
+            more |= answer.last_evaluated_key.is_some();
+            for item in answer.items.unwrap_or_default() {
+                // BETWEEN takes its ends in; the last entry of the page before is not to come again.
+                if Attributes(&item).text("lsk")? != before {
+                    entries.push(summary(&item)?);
+                }
+            }
+        }
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.position()));
+        more |= entries.len() > query.limit;
+        entries.truncate(query.limit);
+        Ok((entries, more))
+    }
+}
+
+#[async_trait]
+impl IntegrationLog for DynamoLog {
+    async fn finish(&self, event: &EventCompletion) -> Result<Recorded> {
+        let update = completion(&self.tables.logs, event)?;
+        let mut items = vec![TransactWriteItem::builder().update(update.clone()).build()];
+        if event.release_parked {
+            let delete = Delete::builder()
+                .table_name(&self.tables.state)
+                .set_key(Some(parking::dynamo::key(&event.facts.id)))
+                .build()
+                .map_err(Error::internal)?;
+            items.push(TransactWriteItem::builder().delete(delete).build());
+            return match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
+                Ok(_) => Ok(Recorded::Now),
+                Err(error) => {
+                    let reasons = cancellation(error)?;
+                    match reasons.first().filter(|reason| condition_failed(reason)) {
+                        Some(reason) => Ok(refused(reason.item.as_ref().unwrap_or(&Item::new()))),
+                        None => Err(Error::unavailable("DynamoDB", "the transaction met another one")),
+                    }
+                }
+            };
+        }
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.tables.logs)
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .set_condition_expression(update.condition_expression)
+            .set_expression_attribute_names(update.expression_attribute_names)
+            .set_expression_attribute_values(update.expression_attribute_values)
+            .return_values_on_condition_check_failure(RETURN_OLD)
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(Recorded::Now),
+            Err(SdkError::ServiceError(e)) => match e.into_err() {
+                UpdateItemError::ConditionalCheckFailedException(e) => Ok(refused(&e.item.unwrap_or_default())),
+                other => Err(Error::unavailable("DynamoDB", other)),
+            },
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn record_failure(&self, facts: &EventFacts, attempt: &FailedAttempt) -> Result<Counted> {
+        let mut update = Expression::default();
+        update.facts(facts)?;
+        let status = if attempt.parked { EventStatus::Parked } else { EventStatus::Retrying };
+        update.set("status", s(status.as_str()));
+        update.set("duration_ms", n(milliseconds(attempt.started_at, attempt.finished_at)));
+        update.set("updated_at", time(attempt.finished_at));
+        update.document(attempt.document.as_ref());
+        update.failure(Some(&attempt.failure));
+        update.count_attempt();
+        let condition = update.condition(|s| !s.is_final() && (attempt.parked || !s.is_parked()));
+        match self.update(&facts.id, update, condition).await? {
+            Updated::Now(item) => {
+                self.add_attempt(facts, attempt).await?;
+                let attempts = Attributes(&item).number("attempts")?;
+                Ok(Counted::Attempts(u32::try_from(attempts).unwrap_or(u32::MAX)))
+            }
+            Updated::Refused(item) => Ok(match refused(&item) {
+                Recorded::Parked => Counted::Parked,
+                _ => Counted::Ended,
+            }),
+        }
+    }
+
+    async fn mark(
+        &self,
+        facts: &EventFacts,
+        status: EventStatus,
+        error: Option<&Failure>,
+        document: Option<&DocumentKey>,
+    ) -> Result<bool> {
+        let mut update = Expression::default();
+        update.facts(facts)?;
+        update.set("status", s(status.as_str()));
+        update.set("updated_at", time(self.clock.now()));
+        update.document(document);
+        if error.is_some() {
+            update.failure(error);
+        }
+        if status == EventStatus::Queued {
+            update.set("attempts", n(0));
+        }
+        let condition = update.condition(|status| !status.is_final());
+        Ok(matches!(self.update(&facts.id, update, condition).await?, Updated::Now(_)))
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<Entry>> {
+        let get =
+            self.client.get_item().table_name(&self.tables.logs).set_key(Some(key(id))).consistent_read(true).send();
+        let (answer, history) = tokio::join!(get, self.history(id));
+        let Some(item) = answer.map_err(failed)?.item else { return Ok(None) };
+        entry(&item, history?).map(Some)
+    }
+
+    async fn list(&self, query: &LogQuery, before: Option<&LogPosition>) -> Result<LogPage> {
+        let from = rfc3339(query.from);
+        let mut before = before.map_or_else(|| rfc3339(query.to), |at| place(at.received_at, &at.id));
+        let mut day = day_of(parse_place(&before)?);
+        let mut items: Vec<EntrySummary> = Vec::new();
+        let mut read = 0;
+        while day >= day_of(query.from) {
+            let (entries, more) = self.day(query, day, &before, &from).await?;
+            read += entries.len();
+            let last = entries.last().map(EntrySummary::position);
+            for entry in entries {
+                let position = entry.position();
+                if query.wants(&entry) {
+                    items.push(entry);
+                }
+                if items.len() == query.limit {
+                    return Ok(LogPage { items, next_before: Some(position) });
+                }
+            }
+            match last {
+                Some(last) if read >= MAX_READ => return Ok(LogPage { items, next_before: Some(last) }),
+                Some(last) if more => before = place(last.received_at, &last.id),
+                _ => match day.yesterday() {
+                    Ok(yesterday) => day = yesterday,
+                    Err(_) => break,
+                },
+            }
+        }
+        Ok(LogPage { items, next_before: None })
+    }
+}
+
+impl LogQuery {
+    fn wants(&self, entry: &EntrySummary) -> bool {
+        self.status.is_none_or(|status| entry.status == status)
+            && self.document.as_ref().is_none_or(|document| entry.document.as_ref() == Some(document))
+    }
+}
+
+impl EntrySummary {
+    /// Its place in the order of the log.
+    pub fn position(&self) -> LogPosition {
+        LogPosition { received_at: self.received_at, id: self.id.clone() }
+    }
+}
+
+fn parse_place(place: &str) -> Result<Timestamp> {
+    let at = crate::dynamo::parse_time(place.split('#').next().unwrap_or(place))?;
+    // The end of a time range is exclusive: midnight still belongs to the day before.
+    if place.contains('#') { Ok(at) } else { Ok(at.saturating_sub(SignedDuration::from_nanos(1)).unwrap_or(at)) }
+}
+
+fn refused(item: &Item) -> Recorded {
+    match Attributes(item).maybe("status").and_then(EventStatus::parse) {
+        Some(status) if status.is_parked() => Recorded::Parked,
+        _ => Recorded::Before,
+    }
+}
+
+fn status_of(item: &Item) -> Result<EventStatus> {
+    let text = Attributes(item).text("status")?;
+    EventStatus::parse(text).ok_or_else(|| Error::internal(format!("a stored event has the status {text:?}")))
+}
+
+fn document_of(item: &Item) -> Result<Option<DocumentKey>> {
+    let attributes = Attributes(item);
+    match (attributes.maybe("doctype"), attributes.maybe("docname")) {
+        (Some(doctype), Some(name)) => DocumentKey::new(doctype, name).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn failure_of(item: &Item) -> Option<Failure> {
+    let attributes = Attributes(item);
+    let code = attributes.maybe("error_code")?.to_owned();
+    Some(Failure { code, detail: attributes.maybe("error_detail").unwrap_or_default().to_owned() })
+}
+
+fn summary(item: &Item) -> Result<EntrySummary> {
+    let attributes = Attributes(item);
+    let (received_at, id) = attributes
+        .text("lsk")?
+        .split_once('#')
+        .ok_or_else(|| Error::internal("an index entry's place has no id"))?;
+    let connector = attributes.text("lpk")?.split('#').next().unwrap_or_default().to_owned();
+    Ok(EntrySummary {
+        id: id.to_owned(),
+        connector,
+        event: attributes.text("event")?.to_owned(),
+        status: status_of(item)?,
+        received_at: crate::dynamo::parse_time(received_at)?,
+        document: document_of(item)?,
+        attempts: u32::try_from(attributes.number("attempts")?).unwrap_or(u32::MAX),
+        duration_ms: attributes.number("duration_ms")?,
+        error_code: attributes.maybe("error_code").map(ToOwned::to_owned),
+    })
+}
+
+fn entry(item: &Item, history: Vec<PastAttempt>) -> Result<Entry> {
+    let attributes = Attributes(item);
+    let id = attributes.text("pk")?.trim_start_matches("E#").to_owned();
+    Ok(Entry {
+        facts: EventFacts {
+            id,
+            connector: attributes.text("connector")?.to_owned(),
+            event: attributes.text("event")?.to_owned(),
+            secret: attributes.text("secret")?.to_owned(),
+            received_at: attributes.time("received_at")?,
+            body_bytes: usize::try_from(attributes.number("body_bytes")?).unwrap_or(usize::MAX),
+            redacted_body: attributes.body("body")?,
+        },
+        status: status_of(item)?,
+        document: document_of(item)?,
+        attempts: u32::try_from(attributes.number("attempts")?).unwrap_or(u32::MAX),
+        duration_ms: attributes.number("duration_ms")?,
+        error: failure_of(item),
+        updated_at: attributes.time("updated_at")?,
+        history,
+    })
+}
+
+fn past_attempt(item: &Item) -> Result<PastAttempt> {
+    let attributes = Attributes(item);
+    Ok(PastAttempt {
+        at: attributes.time("sk")?,
+        duration_ms: attributes.number("duration_ms")?,
+        error: failure_of(item).ok_or_else(|| Error::internal("a failed attempt has no error"))?,
+    })
+}

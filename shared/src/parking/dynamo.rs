@@ -1,0 +1,324 @@
+//! The parking on DynamoDB: one item an event, `P#evt_…`, with its body as bytes, in three sparse indexes: by due
+//! time, by state, and by the document it waits for.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::update_item::UpdateItemError,
+    primitives::Blob,
+    types::{AttributeValue, KeysAndAttributes},
+};
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use jiff::Timestamp;
+
+use super::{Cargo, ParkedItem, ParkedQuery, ParkedState, ParkingLot};
+use crate::{
+    Error, Result,
+    clock::rfc3339,
+    config::Tables,
+    documents::{DocumentKey, Page},
+    dynamo::{Attributes, Item, SHARDS, cursor, failed, json, n, position, s, shard, time},
+    integration_log::Failure,
+    queue::{Body, deflate, inflate},
+};
+
+/// Claims under way at a time.
+const CONCURRENT_CLAIMS: usize = 10;
+/// The most bytes a parked body may inflate to.
+const MAX_INFLATED_BYTES: usize = 2 * 1024 * 1024;
+
+/// The parking in DynamoDB.
+pub struct DynamoParking {
+    client: Client,
+    table: String,
+}
+
+/// The key of a parked item.
+pub fn key(id: &str) -> Item {
+    HashMap::from([("pk".to_owned(), s(format!("P#{id}"))), ("sk".to_owned(), s("P"))])
+}
+
+fn id_of(item: &Item) -> Result<String> {
+    Ok(Attributes(item).text("pk")?.trim_start_matches("P#").to_owned())
+}
+
+fn due_partition(shard: u32) -> String {
+    format!("due#{shard}")
+}
+
+fn state_partition(state: &str, shard: u32) -> String {
+    format!("{state}#{shard}")
+}
+
+fn wait_partition(document: &DocumentKey) -> String {
+    format!("{}#{}", document.doctype, document.name)
+}
+
+/// The event without its body, and its body's bytes: JSON would make a body of bytes a third larger.
+fn pack(cargo: &Cargo) -> Result<(String, Vec<u8>)> {
+    let (cargo, bytes) = match cargo {
+        Cargo::Event(event) => match event.body.decode() {
+            Ok(bytes) => {
+                let mut event = event.clone();
+                event.body = Body::Text(String::new());
+                (Cargo::Event(event), bytes)
+            }
+            // A body that cannot be decoded is kept as it is.
+            Err(_) => (cargo.clone(), Vec::new()),
+        },
+        Cargo::Unreadable { message } => {
+            (Cargo::Unreadable { message: String::new() }, message.as_bytes().to_vec())
+        }
+    };
+    Ok((json(&cargo)?, deflate(&bytes)?))
+}
+
+fn unpack(item: &Item) -> Result<Cargo> {
+    let mut cargo: Cargo = Attributes(item).json("cargo")?;
+    let Some(AttributeValue::B(blob)) = item.get("body") else { return Ok(cargo) };
+    let bytes = inflate(blob.as_ref(), MAX_INFLATED_BYTES).map_err(Error::internal)?;
+    match &mut cargo {
+        Cargo::Event(event) if event.body == Body::Text(String::new()) => event.body = Body::encode(&bytes)?,
+        Cargo::Event(_) => {}
+        Cargo::Unreadable { message } => *message = String::from_utf8(bytes).map_err(Error::internal)?,
+    }
+    Ok(cargo)
+}
+
+fn item_of(parked: &ParkedItem) -> Result<Item> {
+    let (cargo, body) = pack(&parked.cargo)?;
+    let shard = shard(&parked.id);
+    let mut item = key(&parked.id);
+    item.extend([
+        ("connector".to_owned(), s(&parked.connector)),
+        ("cargo".to_owned(), s(cargo)),
+        ("body".to_owned(), AttributeValue::B(Blob::new(body))),
+        ("state".to_owned(), s(json(&parked.state)?)),
+        ("parked_at".to_owned(), time(parked.parked_at)),
+        ("waits".to_owned(), n(parked.waits)),
+        ("error_code".to_owned(), s(&parked.failure.code)),
+        ("error_detail".to_owned(), s(&parked.failure.detail)),
+        ("spk".to_owned(), s(state_partition(parked.state.name(), shard))),
+        ("ssk".to_owned(), s(format!("{}#{}#{}", parked.connector, rfc3339(parked.parked_at), parked.id))),
+    ]);
+    if let Some(due) = parked.due {
+        item.insert("dpk".to_owned(), s(due_partition(shard)));
+        item.insert("dsk".to_owned(), time(due));
+    }
+    if let ParkedState::Waiting { document } = &parked.state {
+        item.insert("wpk".to_owned(), s(wait_partition(document)));
+        item.insert("wsk".to_owned(), time(parked.parked_at));
+    }
+    Ok(item)
+}
+
+fn parked_of(item: &Item) -> Result<ParkedItem> {
+    let attributes = Attributes(item);
+    Ok(ParkedItem {
+        id: id_of(item)?,
+        connector: attributes.text("connector")?.to_owned(),
+        cargo: unpack(item)?,
+        state: serde_json::from_str(attributes.text("state")?).map_err(Error::internal)?,
+        parked_at: attributes.time("parked_at")?,
+        due: attributes.maybe("dsk").map(crate::dynamo::parse_time).transpose()?,
+        waits: u32::try_from(attributes.number("waits")?).unwrap_or(u32::MAX),
+        failure: Failure {
+            code: attributes.text("error_code")?.to_owned(),
+            detail: attributes.maybe("error_detail").unwrap_or_default().to_owned(),
+        },
+    })
+}
+
+impl DynamoParking {
+    /// The parking in `tables`.
+    pub fn new(client: Client, tables: &Tables) -> Self {
+        Self { client, table: tables.state.clone() }
+    }
+
+    /// Moves one item's due time on, unless another sweep did.
+    async fn claim(&self, item: Item, again: Timestamp) -> Result<Option<String>> {
+        let id = id_of(&item)?;
+        let seen = Attributes(&item).text("dsk")?.to_owned();
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(&id)))
+            .update_expression("SET dsk = :again")
+            .condition_expression("dsk = :seen")
+            .expression_attribute_values(":again", time(again))
+            .expression_attribute_values(":seen", s(seen))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(Some(id)),
+            Err(error) if is_conditional(&error) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn due(&self, shard: u32, now: Timestamp, limit: usize) -> Result<Vec<Item>> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("by_due")
+            .key_condition_expression("dpk = :p AND dsk <= :now")
+            .expression_attribute_values(":p", s(due_partition(shard)))
+            .expression_attribute_values(":now", time(now))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(failed)?;
+        Ok(answer.items.unwrap_or_default())
+    }
+
+    /// The places and keys of one state, in order.
+    async fn state(&self, state: &str, query: &ParkedQuery, after: Option<&str>) -> Result<Vec<(String, Item)>> {
+        let prefix = query.connector.as_ref().map(|connector| format!("{connector}#")).unwrap_or_default();
+        let lowest = after.unwrap_or(&prefix).to_owned();
+        let highest = format!("{prefix}\u{10FFFF}");
+        let shards = (0..SHARDS).map(|shard| {
+            self.client
+                .query()
+                .table_name(&self.table)
+                .index_name("by_state")
+                .key_condition_expression("spk = :p AND ssk BETWEEN :low AND :high")
+                .expression_attribute_values(":p", s(state_partition(state, shard)))
+                .expression_attribute_values(":low", s(&lowest))
+                .expression_attribute_values(":high", s(&highest))
+                .limit(i32::try_from(query.limit + 2).unwrap_or(i32::MAX))
+                .send()
+        });
+        let mut found = Vec::new();
+        for answer in try_join_all(shards).await.map_err(failed)? {
+            for item in answer.items.unwrap_or_default() {
+                let place = Attributes(&item).text("ssk")?.to_owned();
+                if Some(place.as_str()) != after {
+                    found.push((place, key(&id_of(&item)?)));
+                }
+            }
+        }
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(found)
+    }
+
+    async fn fetch(&self, keys: Vec<Item>) -> Result<HashMap<String, ParkedItem>> {
+        let mut found = HashMap::new();
+        for chunk in keys.chunks(100) {
+            let request =
+                KeysAndAttributes::builder().set_keys(Some(chunk.to_vec())).build().map_err(Error::internal)?;
+            let mut open = HashMap::from([(self.table.clone(), request)]);
+            // Items are up to 400 KB and an answer 16 MB: a chunk may take several rounds.
+            for _ in 0..20 {
+                if open.is_empty() {
+                    break;
+                }
+                let answer =
+                    self.client.batch_get_item().set_request_items(Some(open)).send().await.map_err(failed)?;
+                for item in answer.responses.unwrap_or_default().into_values().flatten() {
+                    let parked = parked_of(&item)?;
+                    found.insert(parked.id.clone(), parked);
+                }
+                open = answer.unprocessed_keys.unwrap_or_default();
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn is_conditional(error: &SdkError<UpdateItemError>) -> bool {
+    matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_)))
+}
+
+#[async_trait]
+impl ParkingLot for DynamoParking {
+    async fn park(&self, item: &ParkedItem) -> Result<()> {
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item_of(item)?));
+        put.send().await.map(drop).map_err(failed)
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<ParkedItem>> {
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(key(id))).consistent_read(true);
+        get.send().await.map_err(failed)?.item.as_ref().map(parked_of).transpose()
+    }
+
+    async fn remove(&self, id: &str) -> Result<()> {
+        let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key(id)));
+        delete.send().await.map(drop).map_err(failed)
+    }
+
+    async fn claim_due(&self, now: Timestamp, again: Timestamp, limit: usize) -> Result<Vec<String>> {
+        let shards = (0..SHARDS).map(|shard| self.due(shard, now, limit));
+        let mut items: Vec<Item> = try_join_all(shards).await?.into_iter().flatten().collect();
+        items.truncate(limit);
+        let claims = stream::iter(items).map(|item| self.claim(item, again)).buffer_unordered(CONCURRENT_CLAIMS);
+        claims.try_filter_map(|id| async move { Ok(id) }).try_collect().await
+    }
+
+    async fn release(&self, id: &str, due: Timestamp) -> Result<bool> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(id)))
+            .update_expression("SET dpk = :p, dsk = :due, #state = :state, spk = :sp REMOVE wpk, wsk")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":p", s(due_partition(shard(id))))
+            .expression_attribute_values(":due", time(due))
+            .expression_attribute_values(":state", s(json(&ParkedState::Delayed)?))
+            .expression_attribute_values(":sp", s(state_partition(ParkedState::Delayed.name(), shard(id))))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) if is_conditional(&error) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn waiting_for(&self, document: &DocumentKey, limit: usize) -> Result<Vec<String>> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("by_wait")
+            .key_condition_expression("wpk = :p")
+            .expression_attribute_values(":p", s(wait_partition(document)))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(failed)?;
+        answer.items.unwrap_or_default().iter().map(id_of).collect()
+    }
+
+    async fn list(&self, query: &ParkedQuery) -> Result<Page<ParkedItem>> {
+        let after: Option<(String, String)> = query.cursor.as_deref().map(position).transpose()?;
+        let states: Vec<&str> =
+            ParkedState::NAMES.into_iter().filter(|name| query.state.as_deref().is_none_or(|s| s == *name)).collect();
+        let skip = after.as_ref().and_then(|(state, _)| states.iter().position(|name| name == state)).unwrap_or(0);
+        let mut places = Vec::new();
+        for state in &states[skip..] {
+            let after = after.as_ref().filter(|(name, _)| name == state).map(|(_, place)| place.as_str());
+            let found = self.state(state, query, after).await?;
+            places.extend(found.into_iter().map(|(place, key)| ((*state, place), key)));
+            if places.len() > query.limit {
+                break;
+            }
+        }
+        let more = places.len() > query.limit;
+        places.truncate(query.limit);
+        let next = match places.last() {
+            Some((place, _)) if more => Some(cursor(place)?),
+            _ => None,
+        };
+        let ids: Vec<String> = places.iter().map(|(_, key)| id_of(key)).collect::<Result<_>>()?;
+        let mut found = self.fetch(places.into_iter().map(|(_, key)| key).collect()).await?;
+        Ok(Page { items: ids.iter().filter_map(|id| found.remove(id)).collect(), next })
+    }
+}
+
