@@ -23,12 +23,11 @@ SAMPLES = REPO / "local" / "samples"
 
 # What a real site sent, in its order, and the event that its webhook was set up for.
 RECORDED = (
-    ("001_cust_insert.raw", "customer.after_insert"),
-    ("003_so_after_insert.raw", "sales_order.after_insert"),
-    ("005_so_on_update.raw", "sales_order.on_update"),
-    ("007_so_on_change.raw", "sales_order.on_change"),
-    ("008_so_on_change.raw", "sales_order.on_change"),
-    ("010_so_on_change.raw", "sales_order.on_change"),
+    ("erpnext_customer_insert.raw", "customer.after_insert"),
+    ("erpnext_sales_order_insert.raw", "sales_order.after_insert"),
+    ("erpnext_sales_order_submit.raw", "sales_order.on_update"),
+    ("erpnext_sales_order_submit_on_change.raw", "sales_order.on_change"),
+    ("erpnext_sales_order_cancel.raw", "sales_order.on_change"),
 )
 
 # The statuses after which nothing more happens by itself.

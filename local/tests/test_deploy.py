@@ -23,7 +23,7 @@ class Numbers(unittest.TestCase):
         worker = local["Resources"]["EventWorkerFunction"]["Properties"]
         self.assertEqual(worker["Timeout"], 2)
         self.assertEqual(worker["Events"]["Events"]["Properties"]["ScalingConfig"], {"MaximumConcurrency": 7})
-        self.assertEqual(worker["Environment"]["Variables"]["FUNCTION_TIMEOUT"], {"Ref": "EventWorkerTimeoutSeconds"})
+        self.assertEqual(worker["Environment"]["Variables"]["LEASE_SECONDS"], {"Ref": "LeaseSeconds"})
         self.assertEqual(local["Resources"]["EventsQueue"]["Properties"]["VisibilityTimeout"], 180)
 
 
