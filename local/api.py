@@ -37,7 +37,7 @@ class Answer:
     @property
     def problem(self) -> str:
         """An error in one line: status, code, detail and the fields at fault."""
-        if not isinstance(self.body, dict):
+        if not self.code:  # not ours: from the HTTP API in front of the function
             return f"{self.status} {self.body}"
         fields = "; ".join(f"{e.get('field')}: {e.get('detail')}" for e in self.body.get("errors", []))
         text = f"{self.status} {self.code} {self.body.get('detail', '')}".strip()

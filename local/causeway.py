@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 import deploy
 import environment
+import logs
 import replay
 import seed
 import stack
@@ -124,6 +125,11 @@ def show_tour(options: argparse.Namespace) -> None:
     tour.print_next_steps(variables, options.env_file)
 
 
+def show_logs(options: argparse.Namespace) -> None:
+    """Shows what the functions logged lately."""
+    logs.run(running(options), options.minutes)
+
+
 def replay_dead(options: argparse.Namespace) -> None:
     """Replays every dead event."""
     running(options)
@@ -164,6 +170,8 @@ def add_options(command: argparse.ArgumentParser, name: str) -> None:
     if name in ("up", "seed", "tour"):
         command.add_argument("--connectors", type=absolute, default=REPO / "local" / "connectors",
                              help="connector settings, NAME.json each")
+    if name == "logs":
+        command.add_argument("--minutes", type=int, default=15, help="how far back; default: 15")
     if name == "replay-dead":
         command.add_argument("--connector", help="only events of this connector")
 
@@ -205,6 +213,7 @@ COMMANDS = {
     "deploy": redeploy,
     "seed": seed_again,
     "tour": show_tour,
+    "logs": show_logs,
     "replay-dead": replay_dead,
 }
 

@@ -16,7 +16,7 @@ from typing import Iterator
 import recordings
 import signing
 from api import Answer, Api, send
-from console import bold, dim, green, red, say, yellow
+from console import Failure, bold, dim, green, red, say, yellow
 from stack import REPO
 
 SAMPLES = REPO / "local" / "samples"
@@ -44,6 +44,7 @@ class Delivery:
     event: str | None
     headers: dict[str, str]
     body: bytes
+    genuine: bool = True
 
     def path(self) -> str:
         """Where it is posted to."""
@@ -51,19 +52,31 @@ class Delivery:
 
 
 def run(variables: dict[str, str], connectors: Path) -> None:
-    """Sends every delivery, one after the other, then shows the documents that came of them."""
+    """Sends every delivery, one after the other, then shows the documents that came of them.
+
+    It fails where a genuine delivery is refused or does not settle, or a forged one is accepted.
+    """
     api = Api.of(variables)
     say(dim(f"  {'webhook':<38}{'answer':<31}{'event':<40}what became of it"))
-    documents = {}
+    documents, surprises = {}, 0
     for delivery in deliveries(variables, connectors):
         answer = post(api, delivery)
         entry = settled_entry(api, answer)
         say(line(delivery, answer, entry))
-        if entry and entry.get("document"):
-            document = entry["document"]
+        surprises += not as_expected(delivery, answer, entry)
+        if entry and (document := entry.get("document")):
             documents[document["doctype"], document["name"]] = None
     for doctype, name in documents:
         show_document(api, doctype, name)
+    if surprises:
+        raise Failure(f"{surprises} webhooks did not end as they should; see what the functions logged: make logs.")
+
+
+def as_expected(delivery: Delivery, answer: Answer, entry: dict | None) -> bool:
+    """Whether a genuine delivery was accepted and settled, and a forged one refused."""
+    if not delivery.genuine:
+        return answer.status == 401
+    return answer.ok and entry is not None and entry["status"] in SETTLED - {"dead"}
 
 
 def deliveries(variables: dict[str, str], connectors: Path) -> Iterator[Delivery]:
@@ -73,7 +86,8 @@ def deliveries(variables: dict[str, str], connectors: Path) -> Iterator[Delivery
     yield from samples(variables, connectors)
     repeated = recorded[1]
     yield replace(repeated, title="the second one again")
-    yield replace(repeated, title="the same, its amount forged", body=repeated.body.replace(b"9.99", b"9.98"))
+    yield replace(repeated, title="the same, its amount forged", body=repeated.body.replace(b"9.99", b"9.98"),
+                  genuine=False)
 
 
 def recording(name: str, event: str) -> Delivery:
@@ -172,4 +186,4 @@ $(printf %s "$body" | openssl dgst -sha256 -hmac "$WEBHOOK_SECRET_ERPNEXT" -bina
   curl -sS "$API_URL/v2/documents/Sales%20Order/SAL-ORD-2026-00001" -H "X-API-Key: $API_KEY"
   curl -sS "$API_URL/v2/integration-logs?connector=erpnext" -H "X-API-Key: $API_KEY"
 
-  make status     make tour     make replay-dead     make down""")
+  make status     make tour     make logs     make replay-dead     make down""")
