@@ -42,8 +42,8 @@ replay-dead: venv ## Replay every dead event
 	@$(CAUSEWAY) replay-dead
 
 watch: venv-dev ## Run the functions under `cargo lambda watch`, on the running stack's tables and queues
-	@set -a; [ ! -f .local/env ] || . ./.local/env; set +a; \
-	  cargo lambda watch --invoke-address 127.0.0.1
+	@$(CAUSEWAY) status >/dev/null # without a stack it would talk to the real AWS
+	@set -a; . ./.local/env; set +a; cargo lambda watch --invoke-address 127.0.0.1
 
 test: venv-dev ## Everything: lints, unit tests, end-to-end tests
 	@$(CHECKS) lint unit e2e

@@ -18,5 +18,5 @@ def run(stack: Stack, minutes: int) -> None:
         function = group["logGroupName"].rsplit("/", 1)[-1]
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"], startTime=since)
         lines += [(event["timestamp"], function, event["message"]) for page in pages for event in page["events"]]
-    for at, function, message in sorted(lines):
+    for at, function, message in sorted(lines, key=lambda line: line[0]):
         say(f"{dim(time.strftime('%H:%M:%S', time.localtime(at / 1000)))} {function:<15} {message.rstrip()}")
