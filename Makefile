@@ -1,0 +1,73 @@
+# Causeway. `make up` on a machine with Rust, Python 3.10+, make and a C compiler does everything.
+PYTHON ?= python3
+CAUSEWAY_PORT ?= 4566
+export PYTHON CAUSEWAY_PORT
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+CAUSEWAY := .venv/bin/python local/causeway.py
+CHECKS := .venv/bin/python local/checks.py
+
+.DEFAULT_GOAL := help
+.PHONY: help up down clean status deploy seed tour logs replay-dead watch test lint unit e2e bench preflight venv venv-dev ci-deps
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: venv ## Build, start the local AWS, deploy, seed, and show the main job once
+	@$(CAUSEWAY) up
+
+down: venv ## Stop the local AWS; its data stay
+	@$(CAUSEWAY) down
+
+clean: venv ## Stop the local AWS and delete its data
+	@$(CAUSEWAY) clean
+
+status: venv ## Where the local stack runs, and its variables
+	@$(CAUSEWAY) status
+
+deploy: venv ## Build, and deploy to the running local stack
+	@cargo build --workspace
+	@$(CAUSEWAY) deploy
+
+seed: venv ## Put secrets and connector settings into the running stack
+	@$(CAUSEWAY) seed
+
+tour: venv ## Send real signed webhooks to the running stack and show what becomes of them
+	@$(CAUSEWAY) tour
+
+logs: venv ## What the functions logged in the last 15 minutes
+	@$(CAUSEWAY) logs
+
+replay-dead: venv ## Replay every dead event
+	@$(CAUSEWAY) replay-dead
+
+watch: venv-dev ## Run the functions under `cargo lambda watch`, on the running stack's tables and queues
+	@$(CAUSEWAY) status >/dev/null # without a stack it would talk to the real AWS
+	@set -a; . ./.local/env; set +a; cargo lambda watch --invoke-address 127.0.0.1
+
+test: venv-dev ## Everything: lints, unit tests, end-to-end tests
+	@$(CHECKS) lint unit e2e
+
+lint: venv-dev ## Formatting, clippy, dependency policy, template
+	@$(CHECKS) lint
+
+unit: venv-dev ## Unit tests, Rust and Python
+	@$(CHECKS) unit
+
+e2e: venv-dev ## End-to-end tests: the real binaries on a local stack of their own
+	@$(CHECKS) e2e
+
+bench: ## Benchmarks
+	cargo bench --workspace
+
+preflight:
+	@$(PYTHON) local/preflight.py
+
+venv: preflight
+	@local/venv.sh requirements.txt
+
+venv-dev: preflight
+	@local/venv.sh requirements.txt requirements-dev.txt
+
+ci-deps: ## Install missing system packages (Debian, Ubuntu; as root)
+	@local/ci-deps.sh
