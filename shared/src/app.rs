@@ -72,12 +72,22 @@ struct Adapters {
 }
 
 impl Adapters {
-    fn new(aws: &SdkConfig, dynamo: &aws_sdk_dynamodb::Client, tables: &Tables, queue_url: &str, visibility: Duration) -> Self {
+    fn new(
+        aws: &SdkConfig,
+        dynamo: &aws_sdk_dynamodb::Client,
+        tables: &Tables,
+        queue_url: &str,
+        visibility: Duration,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let parking: Arc<dyn ParkingLot> = Arc::new(DynamoParking::new(dynamo.clone(), tables));
         let queue = queue(aws, queue_url);
-        let release =
-            Release::new(Arc::clone(&parking), Arc::clone(&queue), Arc::clone(&clock), again_after(visibility));
+        let release = Release::new(
+            Arc::clone(&parking),
+            Arc::clone(&queue),
+            Arc::clone(&clock),
+            again_after(visibility),
+        );
         Self {
             documents: Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
             log: Arc::new(DynamoLog::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
@@ -98,7 +108,8 @@ pub async fn ingest() -> Result<IngestFunction> {
     // The ingest reads settings only: the other tables are none of its business, and it has no permission.
     let tables = Tables { documents: config.documents_table, logs: String::new(), state: String::new() };
     let documents = Arc::new(DynamoDocuments::new(dynamo, tables, Arc::clone(&clock)));
-    let secrets: Arc<dyn SecretStore> = Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
+    let secrets: Arc<dyn SecretStore> =
+        Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
     let repository = ConnectorRepository::new(documents);
     let cache = ConnectorCache::new(repository, secrets, config.webhook_secrets_id, Arc::clone(&clock));
     let ingest = Ingest::new(cache, queue(&aws, &config.events_queue_url), Arc::clone(&clock));
@@ -135,7 +146,8 @@ pub async fn api() -> Result<Api> {
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
     let Adapters { clock, documents, log, parking, queue, release } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, config.visibility);
-    let secrets: Arc<dyn SecretStore> = Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
+    let secrets: Arc<dyn SecretStore> =
+        Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
     let keys = ApiKeys::new(secrets, config.admin_api_key_id, Arc::clone(&clock));
     let replay = Replay::new(
         Arc::clone(&parking),

@@ -22,10 +22,9 @@ impl<'a> Environment<'a> {
     fn seconds(&self, name: &str, default: u64) -> Result<Duration> {
         match (self.0)(name).filter(|value| !value.is_empty()) {
             None => Ok(Duration::from_secs(default)),
-            Some(text) => text
-                .parse()
-                .map(Duration::from_secs)
-                .map_err(|_| Error::internal(format!("{name} must be a whole number of seconds, not {text:?}"))),
+            Some(text) => text.parse().map(Duration::from_secs).map_err(|_| {
+                Error::internal(format!("{name} must be a whole number of seconds, not {text:?}"))
+            }),
         }
     }
 }
@@ -138,6 +137,8 @@ mod tests {
     #[test]
     fn a_time_that_is_no_number_is_refused() {
         let lookup = |name: &str| Some(if name == "LEASE_SECONDS" { "soon" } else { "x" }.to_string());
-        assert!(WorkerConfig::read(&Environment::new(&lookup)).unwrap_err().causes().contains("LEASE_SECONDS"));
+        assert!(
+            WorkerConfig::read(&Environment::new(&lookup)).unwrap_err().causes().contains("LEASE_SECONDS")
+        );
     }
 }

@@ -60,7 +60,11 @@ pub fn body(text: &str) -> Result<AttributeValue> {
         return Ok(s(text));
     }
     let deflated = deflate(text.as_bytes())?;
-    Ok(if units(deflated.len()) < units(text.len()) { AttributeValue::B(Blob::new(deflated)) } else { s(text) })
+    Ok(if units(deflated.len()) < units(text.len()) {
+        AttributeValue::B(Blob::new(deflated))
+    } else {
+        s(text)
+    })
 }
 
 /// How many bytes of an item `value` takes.
@@ -91,9 +95,9 @@ impl<'a> Attributes<'a> {
     pub fn number(self, name: &str) -> Result<u64> {
         match self.0.get(name).and_then(|value| value.as_n().ok()) {
             None => Ok(0),
-            Some(text) => {
-                text.parse().map_err(|_| Error::internal(format!("a stored item's {name:?} is no whole number")))
-            }
+            Some(text) => text
+                .parse()
+                .map_err(|_| Error::internal(format!("a stored item's {name:?} is no whole number"))),
         }
     }
 
@@ -138,7 +142,9 @@ where
 {
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code).map(ToOwned::to_owned);
     match code.as_deref() {
-        Some("ValidationException" | "ResourceNotFoundException" | "AccessDeniedException") => Error::internal(error),
+        Some("ValidationException" | "ResourceNotFoundException" | "AccessDeniedException") => {
+            Error::internal(error)
+        }
         _ => Error::unavailable("DynamoDB", error),
     }
 }

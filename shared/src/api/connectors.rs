@@ -4,11 +4,7 @@ use http::{StatusCode, header};
 use serde_json::Value;
 
 use super::Call;
-use crate::{
-    Error, ErrorCode, Result,
-    connectors::ConnectorSettings,
-    trigger::http::Response,
-};
+use crate::{Error, ErrorCode, Result, connectors::ConnectorSettings, trigger::http::Response};
 
 /// `GET /v2/connectors`.
 pub async fn list(call: &Call<'_>) -> Result<Response> {
@@ -32,8 +28,13 @@ pub async fn put(call: &Call<'_>) -> Result<Response> {
     let name = call.param("connector")?;
     let settings = read(call, name)?;
     let created = call.services.connectors.put(&settings, call.user()?, &*call.services.clock).await?;
-    let response = Response::data(if created { StatusCode::CREATED } else { StatusCode::OK }, shown(&settings)?);
-    Ok(if created { response.with_header(header::LOCATION, &format!("/v2/connectors/{name}")) } else { response })
+    let response =
+        Response::data(if created { StatusCode::CREATED } else { StatusCode::OK }, shown(&settings)?);
+    Ok(if created {
+        response.with_header(header::LOCATION, &format!("/v2/connectors/{name}"))
+    } else {
+        response
+    })
 }
 
 fn read(call: &Call<'_>, name: &str) -> Result<ConnectorSettings> {

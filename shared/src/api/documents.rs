@@ -59,14 +59,17 @@ pub async fn create(call: &Call<'_>) -> Result<Response> {
         let write = Write::over(new.target()?, None, change, applied, call.user()?);
         match call.services.documents.commit(Commit { writes: vec![write], event: None }).await {
             Ok(Committed::Now(mut documents)) => {
-                let document = documents.pop().flatten().ok_or_else(|| Error::internal("nothing was created"))?;
+                let document =
+                    documents.pop().flatten().ok_or_else(|| Error::internal("nothing was created"))?;
                 call.services.release.waiting_for(&document.key).await;
                 let location = location(&document.key);
                 return Ok(Response::data(StatusCode::CREATED, document.to_json())
                     .with_header(header::LOCATION, &location));
             }
             Ok(_) => return Err(Error::internal("a creation was taken for an event")),
-            Err(error) if error.code() == ErrorCode::DocumentExists && new.name.is_none() && tries > 1 => tries -= 1,
+            Err(error) if error.code() == ErrorCode::DocumentExists && new.name.is_none() && tries > 1 => {
+                tries -= 1
+            }
             Err(error) => return Err(error),
         }
     }
@@ -109,7 +112,11 @@ impl NewDocument {
         let set_by_us: Vec<FieldError> = SYSTEM_FIELDS
             .into_iter()
             .filter(|field| fields.contains_key(*field))
-            .map(|field| FieldError { field: format!("/{field}"), code: "invalid", detail: "is set by the store".into() })
+            .map(|field| FieldError {
+                field: format!("/{field}"),
+                code: "invalid",
+                detail: "is set by the store".into(),
+            })
             .collect();
         if !set_by_us.is_empty() {
             return Err(Error::fields(set_by_us));
@@ -122,7 +129,9 @@ impl NewDocument {
         Ok(match (&self.name, &self.series) {
             (Some(name), _) => Target::Named(DocumentKey { doctype, name: name.clone() }),
             (None, Some(series)) => Target::Series { doctype, series: series.clone(), block: SERIES_BLOCK },
-            (None, None) => Target::Named(DocumentKey { doctype, name: DocName::new(crate::id::random_name())? }),
+            (None, None) => {
+                Target::Named(DocumentKey { doctype, name: DocName::new(crate::id::random_name())? })
+            }
         })
     }
 }

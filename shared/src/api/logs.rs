@@ -43,12 +43,14 @@ pub async fn get(call: &Call<'_>) -> Result<Response> {
 
 fn query(call: &Call<'_>) -> Result<LogQuery> {
     let now = call.services.clock.now();
-    let to = time(call, "to")?.unwrap_or_else(|| now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(now));
+    let to =
+        time(call, "to")?.unwrap_or_else(|| now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(now));
     let oldest = now.saturating_sub(RETENTION).unwrap_or(now);
     let default_from = to.saturating_sub(DEFAULT_WINDOW).unwrap_or(to);
     let status = call.query("status").map(|text| {
         let names = EventStatus::ALL.map(EventStatus::as_str).join(", ");
-        EventStatus::parse(text).ok_or_else(|| Error::field("status", "invalid", format!("must be one of {names}")))
+        EventStatus::parse(text)
+            .ok_or_else(|| Error::field("status", "invalid", format!("must be one of {names}")))
     });
     let document = match (call.query("doctype"), call.query("name")) {
         (Some(doctype), Some(name)) => Some(DocumentKey::new(doctype, name)?),
@@ -67,7 +69,9 @@ fn query(call: &Call<'_>) -> Result<LogQuery> {
 
 fn time(call: &Call<'_>, name: &str) -> Result<Option<Timestamp>> {
     let parse = |text: &str| {
-        text.parse().map_err(|_| Error::field(name, "invalid", "must be a time as in RFC 3339, e.g. 2026-11-22T19:12:25Z"))
+        text.parse().map_err(|_| {
+            Error::field(name, "invalid", "must be a time as in RFC 3339, e.g. 2026-11-22T19:12:25Z")
+        })
     };
     call.query(name).map(parse).transpose()
 }

@@ -78,7 +78,9 @@ impl Call<'_> {
     /// The path's parameter `name`.
     pub fn param(&self, name: &str) -> Result<&str> {
         let found = self.params.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).ok_or_else(|| Error::internal(format!("the route has no {name:?}")))
+        found
+            .map(|(_, value)| value.as_str())
+            .ok_or_else(|| Error::internal(format!("the route has no {name:?}")))
     }
 
     /// The DocType in the path.
@@ -104,15 +106,18 @@ impl Call<'_> {
     pub fn allow_query(&self, known: &[&str]) -> Result<()> {
         match self.request.query.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
-            Some(name) => {
-                Err(Error::field(name, "unknown", format!("is not a parameter here; there are: {}", known.join(", "))))
-            }
+            Some(name) => Err(Error::field(
+                name,
+                "unknown",
+                format!("is not a parameter here; there are: {}", known.join(", ")),
+            )),
         }
     }
 
     /// Who asks.
     pub fn user(&self) -> Result<&str> {
-        let principal = self.principal.as_ref().ok_or_else(|| Error::internal("a public route asks who calls"))?;
+        let principal =
+            self.principal.as_ref().ok_or_else(|| Error::internal("a public route asks who calls"))?;
         Ok(&principal.user)
     }
 }
@@ -154,7 +159,14 @@ impl Api {
         (route.handler)(&call).await
     }
 
-    fn log(&self, started_at: Timestamp, route: &str, request: &Request, response: &Response, error: Option<&Error>) {
+    fn log(
+        &self,
+        started_at: Timestamp,
+        route: &str,
+        request: &Request,
+        response: &Response,
+        error: Option<&Error>,
+    ) {
         if let Some(error) = error.filter(|e| matches!(e.code().kind(), Kind::Internal | Kind::Unavailable)) {
             tracing::error!(route, error = ?error, "request failed");
         }

@@ -105,7 +105,8 @@ impl Routes {
             .params
             .iter()
             .map(|(name, value)| {
-                let value = percent_encoding::percent_decode_str(value).decode_utf8().map_err(|_| missing())?;
+                let value =
+                    percent_encoding::percent_decode_str(value).decode_utf8().map_err(|_| missing())?;
                 Ok((name.to_owned(), value.into_owned()))
             })
             .collect::<Result<_>>()?;
@@ -114,7 +115,10 @@ impl Routes {
 
     /// The methods that `path` takes.
     pub fn allowed(&self, path: &str) -> Vec<&'static str> {
-        self.0.at(path).map(|matched| matched.value.iter().map(|route| route.method).collect()).unwrap_or_default()
+        self.0
+            .at(path)
+            .map(|matched| matched.value.iter().map(|route| route.method).collect())
+            .unwrap_or_default()
     }
 }
 
@@ -125,7 +129,10 @@ mod tests {
     #[test]
     fn names_with_spaces_and_slashes_are_found() {
         let found = Routes::new().unwrap().find("GET", "/v2/documents/Sales%20Order/ACC/2026/1").unwrap();
-        assert_eq!(found.params, [("doctype".into(), "Sales Order".into()), ("name".into(), "ACC/2026/1".into())]);
+        assert_eq!(
+            found.params,
+            [("doctype".into(), "Sales Order".into()), ("name".into(), "ACC/2026/1".into())]
+        );
     }
 
     #[test]

@@ -76,7 +76,9 @@ impl ApiKeys {
         if key.id != ADMIN_KEY_ID {
             return Err(invalid());
         }
-        if same(&self.admin_hash(TTL).await?, &key.hash) || same(&self.admin_hash(REFRESH_EVERY).await?, &key.hash) {
+        if same(&self.admin_hash(TTL).await?, &key.hash)
+            || same(&self.admin_hash(REFRESH_EVERY).await?, &key.hash)
+        {
             return Principal::named("Administrator");
         }
         Err(invalid())

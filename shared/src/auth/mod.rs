@@ -23,9 +23,8 @@ pub struct Principal {
 impl Principal {
     /// The user `name` with their roles; `permission_denied` if there is no such user.
     pub fn named(name: &str) -> Result<Self> {
-        let user = user(name).ok_or_else(|| {
-            Error::new(ErrorCode::PermissionDenied, format!("there is no user {name:?}"))
-        })?;
+        let user = user(name)
+            .ok_or_else(|| Error::new(ErrorCode::PermissionDenied, format!("there is no user {name:?}")))?;
         Ok(Self { user: user.name.to_owned(), roles: user.roles.to_vec() })
     }
 }
@@ -68,7 +67,8 @@ pub fn permit(principal: &Principal, permission: Permission<'_>) -> Result<()> {
         Permission::ManageConnectors => ("manage connectors", None),
     };
     let what = doctype.map_or_else(|| verb.to_owned(), |doctype| format!("{verb} {doctype}"));
-    if doctype.is_some_and(DocType::is_system) || !principal.roles.iter().any(|role| role.allows(permission)) {
+    if doctype.is_some_and(DocType::is_system) || !principal.roles.iter().any(|role| role.allows(permission))
+    {
         return denied(what);
     }
     Ok(())
@@ -99,7 +99,10 @@ mod tests {
         let admin = Principal::named("Administrator").unwrap();
         for name in ["Integration Settings", "API Key", "user"] {
             let doctype = DocType::new(name).unwrap();
-            assert_eq!(permit(&admin, Permission::Read(&doctype)).unwrap_err().code(), ErrorCode::PermissionDenied);
+            assert_eq!(
+                permit(&admin, Permission::Read(&doctype)).unwrap_err().code(),
+                ErrorCode::PermissionDenied
+            );
         }
     }
 

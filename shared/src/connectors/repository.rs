@@ -7,7 +7,8 @@ use crate::{
     clock::Clock,
     connectors::ConnectorSettings,
     documents::{
-        Applied, Change, Commit, Committed, DocStatus, DocumentKey, DocumentStore, ListQuery, Page, Target, Write,
+        Applied, Change, Commit, Committed, DocStatus, DocumentKey, DocumentStore, ListQuery, Page, Target,
+        Write,
     },
 };
 

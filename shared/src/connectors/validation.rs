@@ -2,10 +2,7 @@
 
 use super::settings::{ConnectorSettings, DocumentEffect, Effect, Identity, MAX_BODY_BYTES};
 use crate::{
-    Error, FieldError, Result, auth,
-    documents::Series,
-    events::handler,
-    webhook::signature::Scheme,
+    Error, FieldError, Result, auth, documents::Series, events::handler, webhook::signature::Scheme,
 };
 
 const MAX_SECRETS: usize = 10;
@@ -22,13 +19,23 @@ pub fn check_name(name: &str) -> Result<()> {
     if valid {
         return Ok(());
     }
-    Err(Error::field("name", "invalid", "must be 1 to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit"))
+    Err(Error::field(
+        "name",
+        "invalid",
+        "must be 1 to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit",
+    ))
 }
 
 struct Faults(Vec<FieldError>);
 
 impl Faults {
-    fn check(&mut self, holds: bool, field: impl Into<String>, code: &'static str, detail: impl Into<String>) {
+    fn check(
+        &mut self,
+        holds: bool,
+        field: impl Into<String>,
+        code: &'static str,
+        detail: impl Into<String>,
+    ) {
         if !holds {
             self.0.push(FieldError { field: field.into(), code, detail: detail.into() });
         }
@@ -52,13 +59,23 @@ impl ConnectorSettings {
         let mut faults = Faults(Vec::new());
         faults.result("/name", check_name(&self.name));
         faults.check(auth::user(&self.user).is_some(), "/user", "unknown", "there is no such user");
-        faults.0.extend(self.scheme.validate().into_iter().map(|fault| FieldError { field: format!("/scheme{}", fault.field), ..fault }));
+        faults.0.extend(
+            self.scheme
+                .validate()
+                .into_iter()
+                .map(|fault| FieldError { field: format!("/scheme{}", fault.field), ..fault }),
+        );
         self.check_secrets(&mut faults);
         self.check_limits(&mut faults);
         self.check_event(&mut faults);
         for (i, rule) in self.rules.iter().enumerate() {
             let at = format!("/rules/{i}");
-            faults.check(valid_pattern(&rule.event), format!("{at}/event"), "invalid", "must be an event name, or one with a '*' at its end");
+            faults.check(
+                valid_pattern(&rule.event),
+                format!("{at}/event"),
+                "invalid",
+                "must be an event name, or one with a '*' at its end",
+            );
             self.check_effect(&mut faults, &rule.effect, &format!("{at}/effect"));
         }
         if faults.0.is_empty() { Ok(()) } else { Err(Error::fields(faults.0)) }
@@ -66,11 +83,26 @@ impl ConnectorSettings {
 
     fn check_secrets(&self, faults: &mut Faults) {
         faults.check(!self.secrets.is_empty(), "/secrets", "missing", "at least one secret is needed");
-        faults.check(self.secrets.len() <= MAX_SECRETS, "/secrets", "too_long", format!("at most {MAX_SECRETS} secrets"));
+        faults.check(
+            self.secrets.len() <= MAX_SECRETS,
+            "/secrets",
+            "too_long",
+            format!("at most {MAX_SECRETS} secrets"),
+        );
         for (i, secret) in self.secrets.iter().enumerate() {
             let own = secret.reference.starts_with(&format!("{}/", self.name));
-            faults.check(own, format!("/secrets/{i}/reference"), "invalid", format!("must begin with \"{}/\"", self.name));
-            faults.check(!secret.name.is_empty(), format!("/secrets/{i}/name"), "missing", "must not be empty");
+            faults.check(
+                own,
+                format!("/secrets/{i}/reference"),
+                "invalid",
+                format!("must begin with \"{}/\"", self.name),
+            );
+            faults.check(
+                !secret.name.is_empty(),
+                format!("/secrets/{i}/name"),
+                "missing",
+                "must not be empty",
+            );
             let repeated = self.secrets[..i].iter().any(|other| other.name == secret.name);
             faults.check(!repeated, format!("/secrets/{i}/name"), "invalid", "is used twice");
         }
@@ -80,11 +112,27 @@ impl ConnectorSettings {
         let body = (1..=MAX_BODY_BYTES).contains(&self.max_body_bytes);
         faults.check(body, "/max_body_bytes", "invalid", format!("must be 1 to {MAX_BODY_BYTES}"));
         let tolerance = (1..=MAX_TOLERANCE_SECONDS).contains(&self.tolerance_seconds);
-        faults.check(tolerance, "/tolerance_seconds", "invalid", format!("must be 1 to {MAX_TOLERANCE_SECONDS}"));
+        faults.check(
+            tolerance,
+            "/tolerance_seconds",
+            "invalid",
+            format!("must be 1 to {MAX_TOLERANCE_SECONDS}"),
+        );
         let delays = &self.retry.delays_seconds;
-        let retries = delays.len() <= MAX_RETRIES && delays.iter().all(|d| (1..=MAX_RETRY_DELAY_SECONDS).contains(d));
-        faults.check(retries, "/retry/delays_seconds", "invalid", format!("must be at most {MAX_RETRIES} delays of 1 to {MAX_RETRY_DELAY_SECONDS} seconds"));
-        faults.check(self.rules.len() <= MAX_RULES, "/rules", "too_long", format!("at most {MAX_RULES} rules"));
+        let retries =
+            delays.len() <= MAX_RETRIES && delays.iter().all(|d| (1..=MAX_RETRY_DELAY_SECONDS).contains(d));
+        faults.check(
+            retries,
+            "/retry/delays_seconds",
+            "invalid",
+            format!("must be at most {MAX_RETRIES} delays of 1 to {MAX_RETRY_DELAY_SECONDS} seconds"),
+        );
+        faults.check(
+            self.rules.len() <= MAX_RULES,
+            "/rules",
+            "too_long",
+            format!("at most {MAX_RULES} rules"),
+        );
     }
 
     fn check_event(&self, faults: &mut Faults) {
@@ -105,7 +153,12 @@ impl ConnectorSettings {
         if let Some(version) = &self.version {
             faults.pointer("/version/path", Some(&version.path));
             let zone = jiff::tz::TimeZone::get(&version.time_zone).is_ok();
-            faults.check(zone, "/version/time_zone", "unknown", "must be an IANA time zone, e.g. \"Asia/Kolkata\"");
+            faults.check(
+                zone,
+                "/version/time_zone",
+                "unknown",
+                "must be an IANA time zone, e.g. \"Asia/Kolkata\"",
+            );
         }
         if let Some(split) = &self.split {
             faults.pointer("/split/path", Some(&split.path));
@@ -127,11 +180,21 @@ impl ConnectorSettings {
             | Effect::Cancel(document)
             | Effect::Delete(document) => {
                 faults.check(document.name.is_some(), format!("{at}/name"), "missing", "a name is needed");
-                faults.check(document.series.is_none(), format!("{at}/series"), "invalid", "only \"create\" takes a series");
+                faults.check(
+                    document.series.is_none(),
+                    format!("{at}/series"),
+                    "invalid",
+                    "only \"create\" takes a series",
+                );
                 check_document(faults, document, at);
             }
             Effect::Handler { handler: name, options } => match handler::find(name) {
-                None => faults.check(false, format!("{at}/handler"), "unknown", format!("there is no handler {name:?}; there are: {}", handler::names().join(", "))),
+                None => faults.check(
+                    false,
+                    format!("{at}/handler"),
+                    "unknown",
+                    format!("there is no handler {name:?}; there are: {}", handler::names().join(", ")),
+                ),
                 Some(handler) => faults.0.extend(handler.validate(options, &format!("{at}/options"))),
             },
         }
@@ -139,7 +202,12 @@ impl ConnectorSettings {
 }
 
 fn check_document(faults: &mut Faults, document: &DocumentEffect, at: &str) {
-    faults.check(!document.doctype.is_system(), format!("{at}/doctype"), "invalid", "is Causeway's own and out of reach of effects");
+    faults.check(
+        !document.doctype.is_system(),
+        format!("{at}/doctype"),
+        "invalid",
+        "is Causeway's own and out of reach of effects",
+    );
     if let Some(series) = &document.series {
         faults.result(&format!("{at}/series"), Series::parse(series));
     }

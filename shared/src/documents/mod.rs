@@ -192,7 +192,13 @@ pub struct Write {
 
 impl Write {
     /// A write over what is `stored` under the target: it expects that, and keeps its creation and order in time.
-    pub fn over(target: Target, stored: Option<&Stored>, change: Change, applied: Applied, actor: &str) -> Self {
+    pub fn over(
+        target: Target,
+        stored: Option<&Stored>,
+        change: Change,
+        applied: Applied,
+        actor: &str,
+    ) -> Self {
         let live = match stored {
             Some(Stored::Live(document)) => Some(document),
             _ => None,

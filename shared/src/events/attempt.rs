@@ -89,7 +89,8 @@ impl Attempt<'_> {
 
     fn payload(&self, settings: &ConnectorSettings) -> Result<Value> {
         // Elements of an array are JSON, whatever the delivery was.
-        let content = if self.event.parent.is_some() { crate::connectors::Content::Json } else { settings.content };
+        let content =
+            if self.event.parent.is_some() { crate::connectors::Content::Json } else { settings.content };
         parse_payload(content, self.event.content_type.as_deref(), &self.event.body.decode()?)
     }
 
@@ -110,7 +111,11 @@ impl Attempt<'_> {
         self.end(EventStatus::Split, None, None).await
     }
 
-    async fn apply(&self, effect: &crate::connectors::Effect, context: &EventContext<'_>) -> Result<Ended, Stop> {
+    async fn apply(
+        &self,
+        effect: &crate::connectors::Effect,
+        context: &EventContext<'_>,
+    ) -> Result<Ended, Stop> {
         let mut parked = self.parked;
         let mut conflict = None;
         for _ in 0..MAX_COMMITS {
@@ -123,7 +128,11 @@ impl Attempt<'_> {
             match self.ports.documents.commit(commit.clone()).await {
                 Ok(Committed::Now(documents)) => return Ok(done(&commit, &creates, &documents)),
                 Ok(Committed::Before) => {
-                    return Ok(Ended::nothing(EventStatus::Done, commit.event.and_then(|e| e.document), true));
+                    return Ok(Ended::nothing(
+                        EventStatus::Done,
+                        commit.event.and_then(|e| e.document),
+                        true,
+                    ));
                 }
                 Ok(Committed::Parked) => parked = true,
                 Err(error)
@@ -186,8 +195,14 @@ pub async fn finish(log: &dyn IntegrationLog, mut completion: EventCompletion) -
 }
 
 fn done(commit: &Commit, creates: &[bool], documents: &[Option<Document>]) -> Ended {
-    let keys: Vec<Option<DocumentKey>> = documents.iter().map(|d| d.as_ref().map(|d| d.key.clone())).collect();
-    let created = keys.iter().zip(creates).filter(|(_, creates)| **creates).filter_map(|(key, _)| key.clone()).collect();
+    let keys: Vec<Option<DocumentKey>> =
+        documents.iter().map(|d| d.as_ref().map(|d| d.key.clone())).collect();
+    let created = keys
+        .iter()
+        .zip(creates)
+        .filter(|(_, creates)| **creates)
+        .filter_map(|(key, _)| key.clone())
+        .collect();
     let first = keys.into_iter().next().flatten();
     let named = commit.writes.first().and_then(|write| write.target.key().cloned());
     Ended { status: EventStatus::Done, document: first.or(named), repeat: false, created }

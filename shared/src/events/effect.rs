@@ -24,8 +24,9 @@ pub async fn plan(
 ) -> Result<Decision, Stop> {
     let (document, verb) = match effect {
         Effect::Handler { handler, options } => {
-            let handler = super::handler::find(handler)
-                .ok_or_else(|| Error::new(ErrorCode::MappingFailed, format!("there is no handler {handler:?}")))?;
+            let handler = super::handler::find(handler).ok_or_else(|| {
+                Error::new(ErrorCode::MappingFailed, format!("there is no handler {handler:?}"))
+            })?;
             return handler.plan(options, context, store).await;
         }
         Effect::Create(document) => (document, Verb::Create),
@@ -63,7 +64,8 @@ async fn require(
     store: &dyn DocumentStore,
 ) -> Result<(), Stop> {
     for requirement in &effect.requires {
-        let Some(name) = requirement.name.resolve_text(context.payload)?.filter(|name| !name.is_empty()) else {
+        let Some(name) = requirement.name.resolve_text(context.payload)?.filter(|name| !name.is_empty())
+        else {
             continue;
         };
         let key = DocumentKey { doctype: requirement.doctype.clone(), name: DocName::new(name)? };
@@ -75,8 +77,9 @@ async fn require(
 }
 
 fn key(effect: &DocumentEffect, context: &EventContext<'_>) -> Result<DocumentKey> {
-    let missing =
-        || Error::new(ErrorCode::MappingFailed, format!("the payload gives no name for the {}", effect.doctype));
+    let missing = || {
+        Error::new(ErrorCode::MappingFailed, format!("the payload gives no name for the {}", effect.doctype))
+    };
     let source = effect.name.as_ref().ok_or_else(missing)?;
     let name = source.resolve_text(context.payload)?.ok_or_else(missing)?;
     let name = DocName::new(name).map_err(|error| error.with_code(ErrorCode::MappingFailed))?;
@@ -87,9 +90,17 @@ fn fields(effect: &DocumentEffect, context: &EventContext<'_>) -> Result<Fields>
     effect.mapping.apply(context.payload, &Context { received_at: context.event.received_at })
 }
 
-fn create_by_series(effect: &DocumentEffect, series: &str, context: &EventContext<'_>) -> Result<Decision, Stop> {
+fn create_by_series(
+    effect: &DocumentEffect,
+    series: &str,
+    context: &EventContext<'_>,
+) -> Result<Decision, Stop> {
     allow(context, Permission::Create(&effect.doctype), None)?;
-    let target = Target::Series { doctype: effect.doctype.clone(), series: Series::parse(series)?, block: effect.series_block };
+    let target = Target::Series {
+        doctype: effect.doctype.clone(),
+        series: Series::parse(series)?,
+        block: effect.series_block,
+    };
     let docstatus = mapped_docstatus(effect, context)?.unwrap_or_default();
     let change = Change::Put { fields: fields(effect, context)?, docstatus };
     let applied = Applied::from([(context.settings.name.clone(), context.version)]);
@@ -206,7 +217,12 @@ fn put(
 }
 
 /// A write to `key` over what is stored, which marks the version of the event's source as shown.
-pub fn write(key: &DocumentKey, stored: Option<&Stored>, change: Change, context: &EventContext<'_>) -> Write {
+pub fn write(
+    key: &DocumentKey,
+    stored: Option<&Stored>,
+    change: Change,
+    context: &EventContext<'_>,
+) -> Write {
     let mut applied = stored.map(|stored| stored.applied().clone()).unwrap_or_default();
     let shown = applied.entry(context.settings.name.clone()).or_insert(context.version);
     *shown = (*shown).max(context.version);
@@ -214,7 +230,11 @@ pub fn write(key: &DocumentKey, stored: Option<&Stored>, change: Change, context
 }
 
 /// Asks for a permission; a refusal ends the event.
-pub fn allow(context: &EventContext<'_>, permission: Permission<'_>, key: Option<&DocumentKey>) -> Result<(), Stop> {
+pub fn allow(
+    context: &EventContext<'_>,
+    permission: Permission<'_>,
+    key: Option<&DocumentKey>,
+) -> Result<(), Stop> {
     permit(context.principal, permission).map_err(|error| Stop::Rejected(error, key.cloned()))
 }
 

@@ -66,12 +66,7 @@ impl Handler for Acknowledge {
         vec![FieldError { field: at.to_owned(), code: "unknown", detail: "takes no options".into() }]
     }
 
-    async fn plan(
-        &self,
-        _: &Value,
-        _: &EventContext<'_>,
-        _: &dyn DocumentStore,
-    ) -> Result<Decision, Stop> {
+    async fn plan(&self, _: &Value, _: &EventContext<'_>, _: &dyn DocumentStore) -> Result<Decision, Stop> {
         Ok(Decision::Nothing { status: EventStatus::Done, document: None })
     }
 }
@@ -110,7 +105,8 @@ impl Handler for AppendRow {
         };
         let mut faults = options.row.validate(&format!("{at}/row"));
         if options.doctype.is_system() {
-            faults.push(fault(format!("{at}/doctype"), "is Causeway's own and out of reach of effects".into()));
+            faults
+                .push(fault(format!("{at}/doctype"), "is Causeway's own and out of reach of effects".into()));
         }
         if crate::documents::SYSTEM_FIELDS.contains(&options.table.as_str()) || options.table.is_empty() {
             faults.push(fault(format!("{at}/table"), "must be a field that holds rows".into()));
@@ -126,10 +122,11 @@ impl Handler for AppendRow {
         store: &dyn DocumentStore,
     ) -> Result<Decision, Stop> {
         let unfit = |detail: String| Error::new(ErrorCode::MappingFailed, detail);
-        let options: AppendRowOptions =
-            serde_json::from_value(options.clone()).map_err(|e| unfit(format!("append_row's options: {e}")))?;
+        let options: AppendRowOptions = serde_json::from_value(options.clone())
+            .map_err(|e| unfit(format!("append_row's options: {e}")))?;
         let name = options.name.resolve_text(context.payload)?;
-        let name = name.ok_or_else(|| unfit(format!("the payload gives no name for the {}", options.doctype)))?;
+        let name =
+            name.ok_or_else(|| unfit(format!("the payload gives no name for the {}", options.doctype)))?;
         let key = DocumentKey { doctype: options.doctype, name: DocName::new(name)? };
         effect::allow(context, Permission::Write(&key.doctype), Some(&key))?;
         let stored = store.read(&key).await?;
@@ -144,7 +141,8 @@ impl Handler for AppendRow {
         match rows {
             Value::Array(rows) if rows.len() < MAX_ROWS => rows.push(Value::Object(row)),
             _ => {
-                let detail = format!("{key} cannot take another row in {:?} (at most {MAX_ROWS})", options.table);
+                let detail =
+                    format!("{key} cannot take another row in {:?} (at most {MAX_ROWS})", options.table);
                 return Err(Stop::Rejected(Error::new(ErrorCode::DocumentTooLarge, detail), Some(key)));
             }
         }

@@ -15,7 +15,9 @@ use crate::{
     connectors::ConnectorCache,
     documents::{DocumentKey, DocumentStore},
     id::{IdKind, derive},
-    integration_log::{Counted, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure, IntegrationLog, Recorded},
+    integration_log::{
+        Counted, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure, IntegrationLog, Recorded,
+    },
     parking::{Cargo, MAX_WAIT, ParkedItem, ParkedState, ParkingLot, Release, look_again_after},
     queue::{InboundEvent, MAX_QUEUE_DELAY, Message, Queue},
     telemetry::metric::Line,
@@ -165,7 +167,9 @@ impl EventWorker {
             Cargo::Event(event) => Ok(event.clone()),
             Cargo::Unreadable { message } => match Message::decode(message)? {
                 Message::Webhook(event) => Ok(event),
-                Message::Parked { .. } => Err(Error::new(ErrorCode::MessageUnreadable, "names another parked item")),
+                Message::Parked { .. } => {
+                    Err(Error::new(ErrorCode::MessageUnreadable, "names another parked item"))
+                }
             },
         }
     }
@@ -209,7 +213,8 @@ impl EventWorker {
         };
         let recorded = super::attempt::finish(&*self.ports.log, completion).await?;
         let repeat = recorded == Recorded::Before;
-        self.report(&job, &Ended { status: EventStatus::Rejected, document, repeat, created: Vec::new() }).await;
+        self.report(&job, &Ended { status: EventStatus::Rejected, document, repeat, created: Vec::new() })
+            .await;
         Ok(Disposition::Done)
     }
 

@@ -16,8 +16,8 @@ use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
-    Counted, Entry, EntrySummary, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure, IntegrationLog,
-    LogPage, LogPosition, LogQuery, PastAttempt, RETENTION, Recorded,
+    Counted, Entry, EntrySummary, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure,
+    IntegrationLog, LogPage, LogPosition, LogQuery, PastAttempt, RETENTION, Recorded,
 };
 use crate::{
     Error, Result,
@@ -238,7 +238,13 @@ impl DynamoLog {
     }
 
     /// The entries of one day before `before`, newest first, and whether there are more.
-    async fn day(&self, query: &LogQuery, day: Date, before: &str, from: &str) -> Result<(Vec<EntrySummary>, bool)> {
+    async fn day(
+        &self,
+        query: &LogQuery,
+        day: Date,
+        before: &str,
+        from: &str,
+    ) -> Result<(Vec<EntrySummary>, bool)> {
         let shards = (0..SHARDS).map(|shard| {
             self.client
                 .query()
@@ -308,7 +314,9 @@ impl IntegrationLog for DynamoLog {
         match result {
             Ok(_) => Ok(Recorded::Now),
             Err(SdkError::ServiceError(e)) => match e.into_err() {
-                UpdateItemError::ConditionalCheckFailedException(e) => Ok(refused(&e.item.unwrap_or_default())),
+                UpdateItemError::ConditionalCheckFailedException(e) => {
+                    Ok(refused(&e.item.unwrap_or_default()))
+                }
                 other => Err(Error::unavailable("DynamoDB", other)),
             },
             Err(error) => Err(failed(error)),
@@ -362,8 +370,13 @@ impl IntegrationLog for DynamoLog {
     }
 
     async fn get(&self, id: &str) -> Result<Option<Entry>> {
-        let get =
-            self.client.get_item().table_name(&self.tables.logs).set_key(Some(key(id))).consistent_read(true).send();
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.tables.logs)
+            .set_key(Some(key(id)))
+            .consistent_read(true)
+            .send();
         let (answer, history) = tokio::join!(get, self.history(id));
         let Some(item) = answer.map_err(failed)?.item else { return Ok(None) };
         entry(&item, history?).map(Some)
@@ -418,7 +431,11 @@ impl EntrySummary {
 fn parse_place(place: &str) -> Result<Timestamp> {
     let at = crate::dynamo::parse_time(place.split('#').next().unwrap_or(place))?;
     // The end of a time range is exclusive: midnight still belongs to the day before.
-    if place.contains('#') { Ok(at) } else { Ok(at.saturating_sub(SignedDuration::from_nanos(1)).unwrap_or(at)) }
+    if place.contains('#') {
+        Ok(at)
+    } else {
+        Ok(at.saturating_sub(SignedDuration::from_nanos(1)).unwrap_or(at))
+    }
 }
 
 fn refused(item: &Item) -> Recorded {

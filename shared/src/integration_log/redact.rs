@@ -8,8 +8,22 @@ const MAX_BYTES: usize = 4 * 1024;
 const HIDDEN: &str = "[redacted]";
 /// A field is hidden when its name, in lower case without `-` and `_`, contains one of these.
 const SECRET_NAMES: [&str; 16] = [
-    "password", "passwd", "secret", "token", "apikey", "authorization", "signature", "privatekey", "cardnumber",
-    "cvv", "cvc", "iban", "accountnumber", "routingnumber", "ssn", "clientsecret",
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "apikey",
+    "authorization",
+    "signature",
+    "privatekey",
+    "cardnumber",
+    "cvv",
+    "cvc",
+    "iban",
+    "accountnumber",
+    "routingnumber",
+    "ssn",
+    "clientsecret",
 ];
 
 /// The body for the log: JSON with secret-looking fields hidden, cut to 4 KB; of a body that is not JSON only

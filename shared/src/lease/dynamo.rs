@@ -60,7 +60,11 @@ impl Leases for DynamoLeases {
         match result {
             Ok(answer) => {
                 let item = answer.attributes.ok_or_else(|| Error::internal("a lease was not returned"))?;
-                Ok(Some(Lease { name: name.to_owned(), token: Attributes(&item).number("fence")?, expires_at }))
+                Ok(Some(Lease {
+                    name: name.to_owned(),
+                    token: Attributes(&item).number("fence")?,
+                    expires_at,
+                }))
             }
             Err(error) if is_conditional(&error) => Ok(None),
             Err(error) => Err(failed(error)),

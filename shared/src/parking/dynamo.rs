@@ -177,7 +177,12 @@ impl DynamoParking {
     }
 
     /// The places and keys of one state, in order.
-    async fn state(&self, state: &str, query: &ParkedQuery, after: Option<&str>) -> Result<Vec<(String, Item)>> {
+    async fn state(
+        &self,
+        state: &str,
+        query: &ParkedQuery,
+        after: Option<&str>,
+    ) -> Result<Vec<(String, Item)>> {
         let prefix = query.connector.as_ref().map(|connector| format!("{connector}#")).unwrap_or_default();
         let lowest = after.unwrap_or(&prefix).to_owned();
         let highest = format!("{prefix}\u{10FFFF}");
@@ -209,16 +214,23 @@ impl DynamoParking {
     async fn fetch(&self, keys: Vec<Item>) -> Result<HashMap<String, ParkedItem>> {
         let mut found = HashMap::new();
         for chunk in keys.chunks(100) {
-            let request =
-                KeysAndAttributes::builder().set_keys(Some(chunk.to_vec())).build().map_err(Error::internal)?;
+            let request = KeysAndAttributes::builder()
+                .set_keys(Some(chunk.to_vec()))
+                .build()
+                .map_err(Error::internal)?;
             let mut open = HashMap::from([(self.table.clone(), request)]);
             // Items are up to 400 KB and an answer 16 MB: a chunk may take several rounds.
             for _ in 0..20 {
                 if open.is_empty() {
                     break;
                 }
-                let answer =
-                    self.client.batch_get_item().set_request_items(Some(open)).send().await.map_err(failed)?;
+                let answer = self
+                    .client
+                    .batch_get_item()
+                    .set_request_items(Some(open))
+                    .send()
+                    .await
+                    .map_err(failed)?;
                 for item in answer.responses.unwrap_or_default().into_values().flatten() {
                     let parked = parked_of(&item)?;
                     found.insert(parked.id.clone(), parked);
@@ -255,7 +267,8 @@ impl ParkingLot for DynamoParking {
         let shards = (0..SHARDS).map(|shard| self.due(shard, now, limit));
         let mut items: Vec<Item> = try_join_all(shards).await?.into_iter().flatten().collect();
         items.truncate(limit);
-        let claims = stream::iter(items).map(|item| self.claim(item, again)).buffer_unordered(CONCURRENT_CLAIMS);
+        let claims =
+            stream::iter(items).map(|item| self.claim(item, again)).buffer_unordered(CONCURRENT_CLAIMS);
         claims.try_filter_map(|id| async move { Ok(id) }).try_collect().await
     }
 
@@ -298,9 +311,12 @@ impl ParkingLot for DynamoParking {
 
     async fn list(&self, query: &ParkedQuery) -> Result<Page<ParkedItem>> {
         let after: Option<(String, String)> = query.cursor.as_deref().map(position).transpose()?;
-        let states: Vec<&str> =
-            ParkedState::NAMES.into_iter().filter(|name| query.state.as_deref().is_none_or(|s| s == *name)).collect();
-        let skip = after.as_ref().and_then(|(state, _)| states.iter().position(|name| name == state)).unwrap_or(0);
+        let states: Vec<&str> = ParkedState::NAMES
+            .into_iter()
+            .filter(|name| query.state.as_deref().is_none_or(|s| s == *name))
+            .collect();
+        let skip =
+            after.as_ref().and_then(|(state, _)| states.iter().position(|name| name == state)).unwrap_or(0);
         let mut places = Vec::new();
         for state in &states[skip..] {
             let after = after.as_ref().filter(|(name, _)| name == state).map(|(_, place)| place.as_str());
@@ -321,4 +337,3 @@ impl ParkingLot for DynamoParking {
         Ok(Page { items: ids.iter().filter_map(|id| found.remove(id)).collect(), next })
     }
 }
-

@@ -12,7 +12,7 @@ mod sweep;
 
 pub use release::Release;
 pub use replay::Replay;
-pub use sweep::{Swept, Sweeper};
+pub use sweep::{Sweeper, Swept};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};

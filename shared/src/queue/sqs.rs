@@ -48,7 +48,10 @@ impl SqsQueue {
             .map_err(|e| Error::unavailable("SQS", e))?;
         match sent.failed().first() {
             None => Ok(()),
-            Some(failed) => Err(Error::unavailable("SQS", format!("{} of a batch refused: {}", sent.failed().len(), failed.code()))),
+            Some(failed) => Err(Error::unavailable(
+                "SQS",
+                format!("{} of a batch refused: {}", sent.failed().len(), failed.code()),
+            )),
         }
     }
 }
@@ -113,7 +116,10 @@ impl Queue for SqsQueue {
                 .iter()
                 .enumerate()
                 .map(|(i, receipt)| {
-                    DeleteMessageBatchRequestEntry::builder().id(i.to_string()).receipt_handle(receipt).build()
+                    DeleteMessageBatchRequestEntry::builder()
+                        .id(i.to_string())
+                        .receipt_handle(receipt)
+                        .build()
                 })
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(Error::internal)?;

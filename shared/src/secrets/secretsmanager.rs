@@ -24,9 +24,7 @@ impl SecretsManager {
             .send()
             .await
             .map_err(|e| Error::unavailable("Secrets Manager", e))?;
-        answer
-            .secret_string
-            .ok_or_else(|| Error::internal(format!("the secret {id} has no text value")))
+        answer.secret_string.ok_or_else(|| Error::internal(format!("the secret {id} has no text value")))
     }
 }
 
@@ -34,8 +32,9 @@ impl SecretsManager {
 impl SecretStore for SecretsManager {
     async fn bundle(&self, id: &str) -> Result<SecretBundle> {
         // The parse error may quote the text, so it is not passed on.
-        let texts: std::collections::BTreeMap<String, String> = serde_json::from_str(&self.text(id).await?)
-            .map_err(|_| Error::internal(format!("the secret {id} is not a JSON object of texts")))?;
+        let texts: std::collections::BTreeMap<String, String> =
+            serde_json::from_str(&self.text(id).await?)
+                .map_err(|_| Error::internal(format!("the secret {id} is not a JSON object of texts")))?;
         Ok(texts.into_iter().map(|(name, text)| (name, Secret::new(text))).collect())
     }
 

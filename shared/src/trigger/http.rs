@@ -11,10 +11,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
-use crate::{
-    Error, ErrorCode, Result,
-    error::Kind,
-};
+use crate::{Error, ErrorCode, Result, error::Kind};
 
 /// How long a caller is asked to wait before trying again when something is not available, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -53,7 +50,8 @@ pub async fn run(function: &impl HttpFunction) -> Result<(), lambda_runtime::Err
 
 impl From<ApiGatewayV2httpRequest> for Request {
     fn from(event: ApiGatewayV2httpRequest) -> Self {
-        let query = event.query_string_parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let query =
+            event.query_string_parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             method: event.request_context.http.method.to_string(),
             path: event.raw_path.unwrap_or_default(),
@@ -149,7 +147,8 @@ impl Response {
         if !error.field_errors().is_empty() {
             body["errors"] = json!(error.field_errors());
         }
-        let response = Self { status, headers: HeaderMap::new(), body, content_type: "application/problem+json" };
+        let response =
+            Self { status, headers: HeaderMap::new(), body, content_type: "application/problem+json" };
         match code.kind() {
             Kind::Unavailable => response.with_header(header::RETRY_AFTER, &RETRY_AFTER_SECONDS.to_string()),
             _ => response,

@@ -73,7 +73,8 @@ impl WorkerFunction {
                 Ok(json!({}))
             }
             Trigger::Batch(batch) => {
-                let messages = batch.records.into_iter().map(|m| self.received(m)).collect::<Result<Vec<_>>>()?;
+                let messages =
+                    batch.records.into_iter().map(|m| self.received(m)).collect::<Result<Vec<_>>>()?;
                 let queue = Arc::clone(&self.queue);
                 let again = batch::run(Arc::clone(&self.worker), queue, messages, deadline).await;
                 let mut response = SqsBatchResponse::default();

@@ -89,7 +89,9 @@ pub fn identify(
             Some(value) => Ok(id(&[b"field", value.as_bytes()])),
             None => Err(Error::new(
                 ErrorCode::EventUnidentified,
-                format!("the body has no text or number at {path}, which identifies events of this connector"),
+                format!(
+                    "the body has no text or number at {path}, which identifies events of this connector"
+                ),
             )),
         },
         Identity::Frappe => frappe(settings, name, payload, body, received_at, &id),

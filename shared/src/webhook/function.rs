@@ -33,7 +33,9 @@ impl HttpFunction for IngestFunction {
         let path = self.path(&request.path);
         let result = match &path {
             Some((connector, event)) => self.accept(request, connector, event.as_deref()).await,
-            None => Err(Error::new(ErrorCode::RouteNotFound, "webhooks go to /webhooks/{connector}[/{event}]")),
+            None => {
+                Err(Error::new(ErrorCode::RouteNotFound, "webhooks go to /webhooks/{connector}[/{event}]"))
+            }
         };
         let connector = path.as_ref().map_or("-", |(connector, _)| connector.as_str());
         self.log(started_at, connector, request, &result);

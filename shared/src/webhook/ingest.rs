@@ -73,7 +73,10 @@ impl Ingest {
         }
         let connector = self.connectors.get(name).await?.ok_or_else(unknown)?;
         if !connector.settings.enabled {
-            return Err(Error::new(ErrorCode::ConnectorDisabled, format!("the connector {name:?} is disabled")));
+            return Err(Error::new(
+                ErrorCode::ConnectorDisabled,
+                format!("the connector {name:?} is disabled"),
+            ));
         }
         Ok(connector)
     }
@@ -124,7 +127,12 @@ impl Ingest {
         Ok(Signed { secret: secret.name, secret_event: event, verified })
     }
 
-    fn identify(&self, connector: &Connector, signed: &Signed, delivery: &Delivery<'_>) -> Result<InboundEvent> {
+    fn identify(
+        &self,
+        connector: &Connector,
+        signed: &Signed,
+        delivery: &Delivery<'_>,
+    ) -> Result<InboundEvent> {
         let settings = &connector.settings;
         let received_at = self.clock.now();
         let content_type = content_type(delivery.headers);

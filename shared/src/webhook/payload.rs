@@ -23,8 +23,10 @@ pub fn accepts(content: Content, content_type: Option<&str>) -> bool {
     };
     match content {
         Content::Json => {
-            matches!(media_type.as_str(), "application/json" | "text/json" | "text/plain" | "application/octet-stream")
-                || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+            matches!(
+                media_type.as_str(),
+                "application/json" | "text/json" | "text/plain" | "application/octet-stream"
+            ) || (media_type.starts_with("application/") && media_type.ends_with("+json"))
         }
         Content::Form => media_type == "application/x-www-form-urlencoded",
         Content::Raw => true,

@@ -9,7 +9,9 @@ use super::super::{Applied, Change, DocStatus, Document, DocumentKey, Expect, St
 use crate::{
     Error, ErrorCode, Result,
     clock::rfc3339,
-    dynamo::{Attributes, Item, MAX_ITEM_BODY_BYTES, body, json, n, object, parse_time, s, shard, size, time},
+    dynamo::{
+        Attributes, Item, MAX_ITEM_BODY_BYTES, body, json, n, object, parse_time, s, shard, size, time,
+    },
     integration_log::RETENTION,
 };
 

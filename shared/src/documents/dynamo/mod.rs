@@ -26,7 +26,10 @@ use self::{
     item::{document_key, expectation, item_of, stored_of},
     numbers::{Numbers, Taken},
 };
-use super::{Commit, Committed, Document, DocumentKey, DocumentStore, Expect, ListQuery, MAX_WRITES, Page, Stored, Target, Write};
+use super::{
+    Commit, Committed, Document, DocumentKey, DocumentStore, Expect, ListQuery, MAX_WRITES, Page, Stored,
+    Target, Write,
+};
 use crate::{
     Error, ErrorCode, Result,
     clock::Clock,
@@ -88,7 +91,9 @@ impl DynamoDocuments {
             .await;
         match result {
             Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(e)) if matches!(e.err(), PutItemError::ConditionalCheckFailedException(_)) => {
+            Err(SdkError::ServiceError(e))
+                if matches!(e.err(), PutItemError::ConditionalCheckFailedException(_)) =>
+            {
                 Err(conflict(expect))
             }
             Err(error) => Err(failed(error)),
@@ -217,7 +222,8 @@ fn outcome(named: &[Named], commit: &Commit, reasons: &[CancellationReason]) -> 
     if let Some((named, _)) = refused {
         return Err(conflict(named.write.expect));
     }
-    let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None").collect();
+    let codes: Vec<&str> =
+        reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None").collect();
     if codes.iter().any(|code| matches!(*code, "TransactionConflict" | "ConditionalCheckFailed")) {
         return Err(conflict(Expect::Revision(0)));
     }

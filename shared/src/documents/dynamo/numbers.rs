@@ -88,7 +88,9 @@ impl Numbers {
             .table_name(&self.table)
             .set_key(Some(key(&taken.prefix)))
             .update_expression("SET last_number = :number")
-            .condition_expression("last_number = :previous OR (attribute_not_exists(pk) AND :previous = :zero)")
+            .condition_expression(
+                "last_number = :previous OR (attribute_not_exists(pk) AND :previous = :zero)",
+            )
             .expression_attribute_values(":number", n(taken.number))
             .expression_attribute_values(":previous", n(taken.number - 1))
             .expression_attribute_values(":zero", n(0));
