@@ -11,8 +11,8 @@ pub async fn list(call: &Call<'_>) -> Result<Response> {
     call.allow_query(&["limit", "cursor"])?;
     let cursor = call.query("cursor").map(ToOwned::to_owned);
     let page = call.services.connectors.list(call.limit()?, cursor).await?;
-    let items = page.items.iter().map(shown).collect::<Result<_>>()?;
-    Ok(Response::page(items, page.next, false))
+    let items: Vec<Value> = page.items.iter().map(shown).collect::<Result<_>>()?;
+    Ok(Response::page(&items, page.next.as_deref(), false))
 }
 
 /// `GET /v2/connectors/{connector}`.

@@ -9,8 +9,8 @@ use crate::{
     Error, ErrorCode, FieldError, Result,
     auth::{Permission, permit},
     documents::{
-        Applied, Change, Commit, Committed, DocName, DocStatus, DocType, DocumentKey, Fields, ListQuery,
-        SYSTEM_FIELDS, Series, Target, Write, not_found,
+        Applied, Change, Commit, Committed, DocName, DocStatus, DocType, Document, DocumentKey, Fields,
+        ListQuery, SYSTEM_FIELDS, Series, Target, Write, not_found,
     },
     trigger::http::Response,
 };
@@ -35,7 +35,8 @@ pub async fn list(call: &Call<'_>) -> Result<Response> {
         cursor: call.query("cursor").map(ToOwned::to_owned),
     };
     let page = call.services.documents.list(&query).await?;
-    Ok(Response::page(page.items.iter().map(crate::documents::Document::to_json).collect(), page.next, false))
+    let items: Vec<Value> = page.items.iter().map(Document::to_json).collect();
+    Ok(Response::page(&items, page.next.as_deref(), false))
 }
 
 /// `GET /v2/documents/{doctype}/{name}`.
@@ -68,7 +69,7 @@ pub async fn create(call: &Call<'_>) -> Result<Response> {
             }
             Ok(_) => return Err(Error::internal("a creation was taken for an event")),
             Err(error) if error.code() == ErrorCode::DocumentExists && new.name.is_none() && tries > 1 => {
-                tries -= 1
+                tries -= 1;
             }
             Err(error) => return Err(error),
         }

@@ -30,7 +30,8 @@ pub async fn list(call: &Call<'_>) -> Result<Response> {
     let page = search(&*call.services.log, &connectors, &query, before.as_ref()).await?;
     let partial = page.next_before.is_some() && page.items.len() < query.limit;
     let next = page.next_before.as_ref().map(cursor).transpose()?;
-    Ok(Response::page(page.items.iter().map(summary).collect(), next, partial))
+    let items: Vec<Value> = page.items.iter().map(summary).collect();
+    Ok(Response::page(&items, next.as_deref(), partial))
 }
 
 /// `GET /v2/integration-logs/{id}`: one event's life.

@@ -133,7 +133,7 @@ impl HttpFunction for Api {
         };
         let response = match &result {
             Ok(response) => response.clone(),
-            Err(error) => problem(error, self.routes.allowed(&request.path)),
+            Err(error) => problem(error, &self.routes.allowed(&request.path)),
         };
         self.log(started_at, route, request, &response, result.as_ref().err());
         response
@@ -195,7 +195,7 @@ fn authorise(principal: &Principal, route: &Route, call: &Call<'_>) -> Result<()
     }
 }
 
-fn problem(error: &Error, allowed: Vec<&'static str>) -> Response {
+fn problem(error: &Error, allowed: &[&str]) -> Response {
     let response = Response::problem(error);
     match error.code() {
         ErrorCode::MethodNotAllowed => response.with_header(header::ALLOW, &allowed.join(", ")),

@@ -16,7 +16,7 @@ use crate::{
 pub async fn list(call: &Call<'_>) -> Result<Response> {
     call.allow_query(&["limit", "cursor", "state", "connector"])?;
     let page = call.services.parking.list(&query(call)?).await?;
-    Ok(Response::page(page.items.iter().map(|item| summary(item)).collect(), page.next, false))
+    Ok(Response::page(&page.items.iter().map(summary).collect::<Vec<_>>(), page.next.as_deref(), false))
 }
 
 /// `GET /v2/parked/{id}`: one item, with its body, redacted.

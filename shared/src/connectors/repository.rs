@@ -59,10 +59,7 @@ impl ConnectorRepository {
         settings.validate()?;
         let key = settings_key(&settings.name)?;
         let stored = self.store.read(&key).await?;
-        let fields = match serde_json::to_value(settings).map_err(Error::internal)? {
-            serde_json::Value::Object(fields) => fields,
-            _ => return Err(Error::internal("settings are an object")),
-        };
+        let fields = crate::dynamo::object(serde_json::to_value(settings).map_err(Error::internal)?)?;
         let change = Change::Put { fields, docstatus: DocStatus::Draft };
         let applied = Applied::from([("api".to_owned(), clock.now())]);
         let write = Write::over(Target::Named(key), stored.as_ref(), change, applied, actor);

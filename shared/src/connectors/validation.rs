@@ -76,7 +76,7 @@ impl ConnectorSettings {
                 "invalid",
                 "must be an event name, or one with a '*' at its end",
             );
-            self.check_effect(&mut faults, &rule.effect, &format!("{at}/effect"));
+            check_effect(&mut faults, &rule.effect, &format!("{at}/effect"));
         }
         if faults.0.is_empty() { Ok(()) } else { Err(Error::fields(faults.0)) }
     }
@@ -166,38 +166,38 @@ impl ConnectorSettings {
             faults.pointer("/split/event", split.event.as_ref());
         }
     }
+}
 
-    fn check_effect(&self, faults: &mut Faults, effect: &Effect, at: &str) {
-        match effect {
-            Effect::Create(document) => {
-                let named = document.name.is_some() != document.series.is_some();
-                faults.check(named, format!("{at}/name"), "invalid", "give either a name or a series");
-                check_document(faults, document, at);
-            }
-            Effect::Update(document)
-            | Effect::Upsert(document)
-            | Effect::Submit(document)
-            | Effect::Cancel(document)
-            | Effect::Delete(document) => {
-                faults.check(document.name.is_some(), format!("{at}/name"), "missing", "a name is needed");
-                faults.check(
-                    document.series.is_none(),
-                    format!("{at}/series"),
-                    "invalid",
-                    "only \"create\" takes a series",
-                );
-                check_document(faults, document, at);
-            }
-            Effect::Handler { handler: name, options } => match handler::find(name) {
-                None => faults.check(
-                    false,
-                    format!("{at}/handler"),
-                    "unknown",
-                    format!("there is no handler {name:?}; there are: {}", handler::names().join(", ")),
-                ),
-                Some(handler) => faults.0.extend(handler.validate(options, &format!("{at}/options"))),
-            },
+fn check_effect(faults: &mut Faults, effect: &Effect, at: &str) {
+    match effect {
+        Effect::Create(document) => {
+            let named = document.name.is_some() != document.series.is_some();
+            faults.check(named, format!("{at}/name"), "invalid", "give either a name or a series");
+            check_document(faults, document, at);
         }
+        Effect::Update(document)
+        | Effect::Upsert(document)
+        | Effect::Submit(document)
+        | Effect::Cancel(document)
+        | Effect::Delete(document) => {
+            faults.check(document.name.is_some(), format!("{at}/name"), "missing", "a name is needed");
+            faults.check(
+                document.series.is_none(),
+                format!("{at}/series"),
+                "invalid",
+                "only \"create\" takes a series",
+            );
+            check_document(faults, document, at);
+        }
+        Effect::Handler { handler: name, options } => match handler::find(name) {
+            None => faults.check(
+                false,
+                format!("{at}/handler"),
+                "unknown",
+                format!("there is no handler {name:?}; there are: {}", handler::names().join(", ")),
+            ),
+            Some(handler) => faults.0.extend(handler.validate(options, &format!("{at}/options"))),
+        },
     }
 }
 

@@ -132,7 +132,7 @@ fn decide(
         (Verb::Create | Verb::Upsert, None) => {
             allow(context, Permission::Create(&key.doctype), Some(key))?;
             let docstatus = mapped_docstatus(effect, context)?.unwrap_or_default();
-            put(key, stored, fields(effect, context)?, docstatus, context)
+            Ok(put(key, stored, fields(effect, context)?, docstatus, context))
         }
         (Verb::Update | Verb::Submit | Verb::Cancel, None) => Err(Stop::Waiting(key.clone())),
         (Verb::Update | Verb::Upsert, Some(document)) => update(effect, key, stored, document, context),
@@ -182,7 +182,7 @@ fn update(
     if shows_version && merged == document.fields && docstatus == document.docstatus {
         return Ok(superseded(key));
     }
-    put(key, stored, merged, docstatus, context)
+    Ok(put(key, stored, merged, docstatus, context))
 }
 
 /// A submit or cancel. A cancel may overtake its submit: what comes late is superseded then.
@@ -203,7 +203,7 @@ fn change_status(
     }
     let mut merged = document.fields.clone();
     merged.extend(fields(effect, context)?);
-    put(key, stored, merged, to, context)
+    Ok(put(key, stored, merged, to, context))
 }
 
 fn put(
@@ -212,8 +212,8 @@ fn put(
     fields: Fields,
     docstatus: DocStatus,
     context: &EventContext<'_>,
-) -> Result<Decision, Stop> {
-    Ok(Decision::Write(vec![write(key, stored, Change::Put { fields, docstatus }, context)]))
+) -> Decision {
+    Decision::Write(vec![write(key, stored, Change::Put { fields, docstatus }, context)])
 }
 
 /// A write to `key` over what is stored, which marks the version of the event's source as shown.

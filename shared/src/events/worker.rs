@@ -148,7 +148,7 @@ impl EventWorker {
             Ok(Message::Webhook(event)) => (event, None),
             Ok(Message::Parked { id }) => match self.ports.parking.get(&id).await? {
                 None => return Ok(None),
-                Some(item) => match self.event_of(&item) {
+                Some(item) => match event_of(&item) {
                     Ok(event) => (event, Some(item)),
                     Err(error) => return self.park_unreadable(item, &error).await.map(|()| None),
                 },
@@ -159,19 +159,6 @@ impl EventWorker {
             }
         };
         Ok(Some(Job { facts: EventFacts::of(&event), event, parked, started_at }))
-    }
-
-    /// The event of a parked item. An unreadable message is tried again: this may be a newer version.
-    fn event_of(&self, item: &ParkedItem) -> Result<InboundEvent> {
-        match &item.cargo {
-            Cargo::Event(event) => Ok(event.clone()),
-            Cargo::Unreadable { message } => match Message::decode(message)? {
-                Message::Webhook(event) => Ok(event),
-                Message::Parked { .. } => {
-                    Err(Error::new(ErrorCode::MessageUnreadable, "names another parked item"))
-                }
-            },
-        }
     }
 
     async fn park_unreadable(&self, mut item: ParkedItem, error: &Error) -> Result<()> {
@@ -336,6 +323,19 @@ impl EventWorker {
             .property("event", Some(job.event.event.as_str()))
             .property("document", document.map(ToString::to_string))
             .emit();
+    }
+}
+
+/// The event of a parked item. An unreadable message is tried again: this may be a newer version.
+fn event_of(item: &ParkedItem) -> Result<InboundEvent> {
+    match &item.cargo {
+        Cargo::Event(event) => Ok(event.clone()),
+        Cargo::Unreadable { message } => match Message::decode(message)? {
+            Message::Webhook(event) => Ok(event),
+            Message::Parked { .. } => {
+                Err(Error::new(ErrorCode::MessageUnreadable, "names another parked item"))
+            }
+        },
     }
 }
 

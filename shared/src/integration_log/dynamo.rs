@@ -122,7 +122,21 @@ impl Expression {
         self.values.insert(":one".to_owned(), n(1));
     }
 
-    /// The condition that the event's status, if there is one, satisfies `allowed`.
+    /// The update of the event `id`, on the condition that its status, if it has one, is `allowed`.
+    fn of(mut self, table: &str, id: &str, allowed: impl Fn(EventStatus) -> bool) -> Result<Update> {
+        let condition = self.condition(allowed);
+        Update::builder()
+            .table_name(table)
+            .set_key(Some(key(id)))
+            .update_expression(self.text())
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(self.names))
+            .set_expression_attribute_values(Some(self.values))
+            .return_values_on_condition_check_failure(RETURN_OLD)
+            .build()
+            .map_err(Error::internal)
+    }
+
     fn condition(&mut self, allowed: impl Fn(EventStatus) -> bool) -> String {
         let mut texts = Vec::new();
         for status in EventStatus::ALL.into_iter().filter(|status| allowed(*status)) {
@@ -138,7 +152,7 @@ impl Expression {
         let mut text = format!("SET {}", self.set.join(", "));
         if !self.remove.is_empty() {
             let names: Vec<String> = self.remove.iter().map(|name| format!("#{name}")).collect();
-            text.push_str(&format!(" REMOVE {}", names.join(", ")));
+            text = format!("{text} REMOVE {}", names.join(", "));
         }
         text
     }
@@ -156,18 +170,9 @@ pub fn completion(table: &str, event: &EventCompletion) -> Result<Update> {
     update.document(event.document.as_ref());
     update.failure(event.error.as_ref());
     update.count_attempt();
-    let condition =
-        update.condition(|status| !status.is_final() && (event.release_parked || !status.is_parked()));
-    Update::builder()
-        .table_name(table)
-        .set_key(Some(key(&event.facts.id)))
-        .update_expression(update.text())
-        .condition_expression(condition)
-        .set_expression_attribute_names(Some(update.names))
-        .set_expression_attribute_values(Some(update.values))
-        .return_values_on_condition_check_failure(RETURN_OLD)
-        .build()
-        .map_err(Error::internal)
+    update.of(table, &event.facts.id, |status| {
+        !status.is_final() && (event.release_parked || !status.is_parked())
+    })
 }
 
 /// What an update came to: the new item, or the item that refused it.
@@ -182,29 +187,50 @@ impl DynamoLog {
         Self { client, tables, clock }
     }
 
-    async fn update(&self, id: &str, update: Expression, condition: String) -> Result<Updated> {
+    async fn update(&self, update: Update) -> Result<Updated> {
         let result = self
             .client
             .update_item()
-            .table_name(&self.tables.logs)
-            .set_key(Some(key(id)))
-            .update_expression(update.text())
-            .condition_expression(condition)
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
+            .table_name(update.table_name)
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .set_condition_expression(update.condition_expression)
+            .set_expression_attribute_names(update.expression_attribute_names)
+            .set_expression_attribute_values(update.expression_attribute_values)
             .return_values(ReturnValue::UpdatedNew)
             .return_values_on_condition_check_failure(RETURN_OLD)
             .send()
             .await;
         match result {
             Ok(answer) => Ok(Updated::Now(answer.attributes.unwrap_or_default())),
-            Err(SdkError::ServiceError(e)) => match e.into_err() {
-                UpdateItemError::ConditionalCheckFailedException(refused) => {
-                    Ok(Updated::Refused(refused.item.unwrap_or_default()))
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    Ok(Updated::Refused(refused.item.clone().unwrap_or_default()))
                 }
-                other => Err(Error::unavailable("DynamoDB", other)),
+                _ => Err(failed(error)),
             },
-            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Ends an event and takes it out of the parking, in one transaction.
+    async fn finish_parked(&self, update: Update, id: &str) -> Result<Recorded> {
+        let delete = Delete::builder()
+            .table_name(&self.tables.state)
+            .set_key(Some(parking::dynamo::key(id)))
+            .build()
+            .map_err(Error::internal)?;
+        let items = vec![
+            TransactWriteItem::builder().update(update).build(),
+            TransactWriteItem::builder().delete(delete).build(),
+        ];
+        let Err(error) = self.client.transact_write_items().set_transact_items(Some(items)).send().await
+        else {
+            return Ok(Recorded::Now);
+        };
+        let reasons = cancellation(error)?;
+        match reasons.first().filter(|reason| condition_failed(reason)) {
+            Some(reason) => Ok(reason.item.as_ref().map_or(Recorded::Before, refused)),
+            None => Err(Error::unavailable("DynamoDB", "the transaction met another one")),
         }
     }
 
@@ -280,47 +306,13 @@ impl DynamoLog {
 impl IntegrationLog for DynamoLog {
     async fn finish(&self, event: &EventCompletion) -> Result<Recorded> {
         let update = completion(&self.tables.logs, event)?;
-        let mut items = vec![TransactWriteItem::builder().update(update.clone()).build()];
         if event.release_parked {
-            let delete = Delete::builder()
-                .table_name(&self.tables.state)
-                .set_key(Some(parking::dynamo::key(&event.facts.id)))
-                .build()
-                .map_err(Error::internal)?;
-            items.push(TransactWriteItem::builder().delete(delete).build());
-            return match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
-                Ok(_) => Ok(Recorded::Now),
-                Err(error) => {
-                    let reasons = cancellation(error)?;
-                    match reasons.first().filter(|reason| condition_failed(reason)) {
-                        Some(reason) => Ok(refused(reason.item.as_ref().unwrap_or(&Item::new()))),
-                        None => Err(Error::unavailable("DynamoDB", "the transaction met another one")),
-                    }
-                }
-            };
+            return self.finish_parked(update, &event.facts.id).await;
         }
-        let result = self
-            .client
-            .update_item()
-            .table_name(&self.tables.logs)
-            .set_key(Some(update.key))
-            .update_expression(update.update_expression)
-            .set_condition_expression(update.condition_expression)
-            .set_expression_attribute_names(update.expression_attribute_names)
-            .set_expression_attribute_values(update.expression_attribute_values)
-            .return_values_on_condition_check_failure(RETURN_OLD)
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(Recorded::Now),
-            Err(SdkError::ServiceError(e)) => match e.into_err() {
-                UpdateItemError::ConditionalCheckFailedException(e) => {
-                    Ok(refused(&e.item.unwrap_or_default()))
-                }
-                other => Err(Error::unavailable("DynamoDB", other)),
-            },
-            Err(error) => Err(failed(error)),
-        }
+        Ok(match self.update(update).await? {
+            Updated::Now(_) => Recorded::Now,
+            Updated::Refused(item) => refused(&item),
+        })
     }
 
     async fn record_failure(&self, facts: &EventFacts, attempt: &FailedAttempt) -> Result<Counted> {
@@ -333,8 +325,8 @@ impl IntegrationLog for DynamoLog {
         update.document(attempt.document.as_ref());
         update.failure(Some(&attempt.failure));
         update.count_attempt();
-        let condition = update.condition(|s| !s.is_final() && (attempt.parked || !s.is_parked()));
-        match self.update(&facts.id, update, condition).await? {
+        let allowed = |status: EventStatus| !status.is_final() && (attempt.parked || !status.is_parked());
+        match self.update(update.of(&self.tables.logs, &facts.id, allowed)?).await? {
             Updated::Now(item) => {
                 self.add_attempt(facts, attempt).await?;
                 let attempts = Attributes(&item).number("attempts")?;
@@ -365,8 +357,8 @@ impl IntegrationLog for DynamoLog {
         if status == EventStatus::Queued {
             update.set("attempts", n(0));
         }
-        let condition = update.condition(|status| !status.is_final());
-        Ok(matches!(self.update(&facts.id, update, condition).await?, Updated::Now(_)))
+        let update = update.of(&self.tables.logs, &facts.id, |status| !status.is_final())?;
+        Ok(matches!(self.update(update).await?, Updated::Now(_)))
     }
 
     async fn get(&self, id: &str) -> Result<Option<Entry>> {

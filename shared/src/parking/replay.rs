@@ -60,11 +60,11 @@ impl Replay {
 
     /// Makes the item due and starts its count anew; `false` if it is resolved by now, and gone.
     async fn prepare(&self, item: &ParkedItem) -> Result<bool> {
-        if let Cargo::Event(event) = &item.cargo {
-            if !self.log.mark(&EventFacts::of(event), EventStatus::Queued, None, None).await? {
-                self.parking.remove(&item.id).await?;
-                return Ok(false);
-            }
+        if let Cargo::Event(event) = &item.cargo
+            && !self.log.mark(&EventFacts::of(event), EventStatus::Queued, None, None).await?
+        {
+            self.parking.remove(&item.id).await?;
+            return Ok(false);
         }
         let now = self.clock.now();
         self.parking.release(&item.id, now.saturating_add(self.again_after).unwrap_or(now)).await

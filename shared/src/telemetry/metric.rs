@@ -43,7 +43,7 @@ impl Line {
     #[must_use]
     pub fn duration(mut self, name: &'static str, value: SignedDuration) -> Self {
         self.metrics.push(json!({ "Name": name, "Unit": "Milliseconds" }));
-        let milliseconds = value.as_micros() as f64 / 1_000.0;
+        let milliseconds = value.as_secs_f64() * 1_000.0;
         self.fields.insert(name.to_owned(), json!(milliseconds));
         self
     }

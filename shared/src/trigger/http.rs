@@ -112,7 +112,7 @@ impl Response {
     }
 
     /// `{"data": […], "page": {"next": …}}`, with `"partial": true` where a limit ended the search before the page was full.
-    pub fn page(items: Vec<Value>, next: Option<String>, partial: bool) -> Self {
+    pub fn page(items: &[Value], next: Option<&str>, partial: bool) -> Self {
         let mut page = json!({ "next": next });
         if partial {
             page["partial"] = true.into();

@@ -158,7 +158,9 @@ fn rule_effect<'a>(settings: &'a ConnectorSettings, event: &str) -> Option<&'a E
 fn destructive(effect: Option<&Effect>) -> bool {
     match effect {
         Some(Effect::Cancel(_) | Effect::Delete(_)) => true,
-        Some(Effect::Handler { handler, .. }) => handler::find(handler).is_some_and(|h| h.is_destructive()),
+        Some(Effect::Handler { handler, .. }) => {
+            handler::find(handler).is_some_and(handler::Handler::is_destructive)
+        }
         _ => false,
     }
 }

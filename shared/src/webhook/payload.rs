@@ -26,6 +26,8 @@ pub fn accepts(content: Content, content_type: Option<&str>) -> bool {
             matches!(
                 media_type.as_str(),
                 "application/json" | "text/json" | "text/plain" | "application/octet-stream"
+                    // What `curl -d` says of everything; whether it is JSON shows when it is parsed.
+                    | "application/x-www-form-urlencoded"
             ) || (media_type.starts_with("application/") && media_type.ends_with("+json"))
         }
         Content::Form => media_type == "application/x-www-form-urlencoded",
