@@ -4,7 +4,12 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use crate::{client::Client, stack::Variables};
+use crate::{client::Client, hub::now, stack::Variables};
+
+/// The most lines that one answer holds.
+const MAX_LOG_LINES: usize = 10_000;
+/// How far back lines are asked for: longer than a run takes.
+const LOG_WINDOW_MS: i64 = 3_600_000;
 
 /// The local AWS of one stack. It checks no signatures, so calls carry none.
 pub struct Aws {
@@ -102,22 +107,24 @@ impl Aws {
     pub fn log_lines(&self) -> Vec<(String, String)> {
         let groups = self.call("Logs_20140328.DescribeLogGroups", &json!({}))["logGroups"].clone();
         let names = groups.as_array().unwrap().iter().map(|group| group["logGroupName"].as_str().unwrap());
-        names.flat_map(|group| self.log_lines_of(group)).collect()
+        let to = now() * 1000 + 1000;
+        names.flat_map(|group| self.log_lines_of(group, to - LOG_WINDOW_MS, to)).collect()
     }
 
-    fn log_lines_of(&self, group: &str) -> Vec<(String, String)> {
-        let mut input = json!({ "logGroupName": group });
-        let mut lines = Vec::new();
-        loop {
-            let page = self.call("Logs_20140328.FilterLogEvents", &input);
-            let events = page["events"].as_array().unwrap();
-            let messages = events.iter().map(|event| event["message"].as_str().unwrap().to_owned());
-            lines.extend(messages.map(|message| (group.to_owned(), message)));
-            match &page["nextToken"] {
-                Value::String(token) => input["nextToken"] = token.as_str().into(),
-                _ => return lines,
-            }
+    /// The lines of one group between two times, both included, in milliseconds since 1970. The local AWS gives
+    /// no more than a page of them and no token for the next, so a full page is asked for again in halves.
+    fn log_lines_of(&self, group: &str, from: i64, to: i64) -> Vec<(String, String)> {
+        let input = json!({ "logGroupName": group, "startTime": from, "endTime": to });
+        let page = self.call("Logs_20140328.FilterLogEvents", &input);
+        let events = page["events"].as_array().unwrap();
+        if events.len() >= MAX_LOG_LINES && from < to {
+            let middle = from + (to - from) / 2;
+            let mut lines = self.log_lines_of(group, from, middle);
+            lines.extend(self.log_lines_of(group, middle + 1, to));
+            return lines;
         }
+        let messages = events.iter().map(|event| event["message"].as_str().unwrap().to_owned());
+        messages.map(|message| (group.to_owned(), message)).collect()
     }
 }
 

@@ -44,7 +44,7 @@ fn deliveries_that_are_not_genuine_leave_no_trace(hub: &Hub, name: &str) {
         hub.post(&path, headers, body.as_bytes()).is_problem(401, code);
     };
     refuse(&vec![], &body, "signature_missing");
-    refuse(&vec![(header.into(), String::new())], &body, "signature_missing");
+    refuse(&vec![(header.into(), String::new())], &body, "signature_malformed");
     refuse(&vec![(header.into(), "not base64".into())], &body, "signature_malformed");
     refuse(&vec![(header.into(), "AAAA".into())], &body, "signature_malformed");
     refuse(&genuine, &body.replace("10.0", "10.1"), "signature_mismatch");
