@@ -4,6 +4,8 @@
 //! event worker, the API) read a document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them
 //! together with the record of the event they answer: both happen, or neither.
 
+#[cfg(test)]
+mod contract;
 pub mod dynamo;
 mod key;
 mod series;

@@ -6,6 +6,8 @@
 //! at any point leaves it there, and the [`Sweeper`] finds it again when it is due.
 
 pub mod dynamo;
+#[cfg(test)]
+mod dynamo_tests;
 mod release;
 mod replay;
 mod sweep;
