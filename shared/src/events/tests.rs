@@ -21,7 +21,7 @@ use crate::{
         Change, Commit, Committed, DocStatus, Document, DocumentStore, Expect, ListQuery, Page, Stored,
         Target,
     },
-    parking::{ParkedQuery, ParkedState, Sweeper, Swept},
+    parking::{Cargo, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept},
     queue::Message,
     testing::{AGAIN_AFTER, Rig, event, message, received, settings, start},
 };
@@ -288,6 +288,25 @@ async fn a_dead_event_is_done_by_a_new_delivery_of_it() {
     assert_eq!(rig.work(&message("evt_1", &good)).await, Disposition::Done);
     assert_eq!(status(&rig, "evt_1").await, EventStatus::Done);
     assert_eq!(rig.parked("evt_1").await, None, "nothing of it stays parked");
+}
+
+#[tokio::test]
+async fn a_parked_item_left_over_by_a_crash_goes_when_it_is_looked_at() {
+    let rig = Rig::new(&orders()).await;
+    rig.work(&message("evt_1", &order("strict", 0, 1))).await;
+    let item = rig.parked("evt_1").await.unwrap();
+    let mut good = order("upsert", 0, 1);
+    good["needed"] = 1.into();
+    rig.work(&message("evt_1", &good)).await;
+    rig.ports.parking.park(&item).await.unwrap();
+    // A replay finds out by itself.
+    assert_eq!(rig.replay.one("evt_1").await.unwrap_err().code(), ErrorCode::ParkedNotFound);
+    assert_eq!(rig.parked("evt_1").await, None);
+    // So does a worker that is sent it.
+    let orphan = ParkedItem { cargo: Cargo::Event(event("evt_1", &good)), ..item };
+    rig.ports.parking.park(&orphan).await.unwrap();
+    assert_eq!(rig.work(&Message::Parked { id: "evt_1".into() }).await, Disposition::Done);
+    assert_eq!(rig.parked("evt_1").await, None);
 }
 
 /// A document store that fails as told.

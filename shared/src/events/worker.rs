@@ -133,10 +133,7 @@ impl EventWorker {
             started_at: job.started_at,
         };
         match attempt.run().await {
-            Ok(ended) => {
-                self.report(&job, &ended).await;
-                Ok(Disposition::Done)
-            }
+            Ok(ended) => self.conclude(&job, &ended).await,
             Err(stop) => self.settle(job, stop).await,
         }
     }
@@ -200,8 +197,16 @@ impl EventWorker {
         };
         let recorded = super::attempt::finish(&*self.ports.log, completion).await?;
         let repeat = recorded == Recorded::Before;
-        self.report(&job, &Ended { status: EventStatus::Rejected, document, repeat, created: Vec::new() })
-            .await;
+        let ended = Ended { status: EventStatus::Rejected, document, repeat, created: Vec::new() };
+        self.conclude(&job, &ended).await
+    }
+
+    /// Reports how an event ended. If it had ended before, a parked item of it is a left-over of a crash.
+    async fn conclude(&self, job: &Job, ended: &Ended) -> Result<Disposition> {
+        self.report(job, ended).await;
+        if ended.repeat && job.parked.is_some() {
+            self.ports.parking.remove(&job.event.id).await?;
+        }
         Ok(Disposition::Done)
     }
 

@@ -27,6 +27,10 @@ use crate::{
 
 /// Claims under way at a time.
 const CONCURRENT_CLAIMS: usize = 10;
+/// How often a batch is asked for what it left out.
+const MAX_ROUNDS: usize = 20;
+/// What a list reads of an item: not its body.
+const LISTED: &str = "pk, sk, connector, cargo, #state, parked_at, dsk, waits, error_code, error_detail";
 /// The most bytes a parked body may inflate to.
 const MAX_INFLATED_BYTES: usize = 2 * 1024 * 1024;
 
@@ -216,13 +220,17 @@ impl DynamoParking {
         for chunk in keys.chunks(100) {
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(chunk.to_vec()))
+                .projection_expression(LISTED)
+                .expression_attribute_names("#state", "state")
                 .build()
                 .map_err(Error::internal)?;
             let mut open = HashMap::from([(self.table.clone(), request)]);
-            // Items are up to 400 KB and an answer 16 MB: a chunk may take several rounds.
-            for _ in 0..20 {
-                if open.is_empty() {
-                    break;
+            let mut rounds = 0;
+            while !open.is_empty() {
+                // Items are up to 400 KB and an answer 16 MB: a chunk may take some rounds.
+                rounds += 1;
+                if rounds > MAX_ROUNDS {
+                    return Err(Error::unavailable("DynamoDB", "a batch was left unfinished"));
                 }
                 let answer = self
                     .client

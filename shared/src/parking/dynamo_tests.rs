@@ -44,7 +44,7 @@ async fn an_item_comes_back_as_it_was_parked() {
     let mut largest = item("evt_largest", "shop", ParkedState::Delayed);
     if let Cargo::Event(event) = &mut largest.cargo {
         let noise: Vec<u8> =
-            (0..350 * 1024u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            (0..350 * 1024u32).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
         event.body = Body::encode(&noise).unwrap();
     }
     let unreadable = ParkedItem {

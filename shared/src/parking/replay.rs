@@ -50,6 +50,7 @@ impl Replay {
         let page = self.parking.list(query).await?;
         let mut messages = Vec::with_capacity(page.items.len());
         for item in page.items {
+            let Some(item) = self.parking.get(&item.id).await? else { continue };
             if self.prepare(&item).await? {
                 messages.push(Message::Parked { id: item.id });
             }
