@@ -162,13 +162,7 @@ pub async fn worker() -> Result<WorkerFunction> {
         ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&documents)), Arc::clone(&clock));
     let lease = SignedDuration::try_from(config.lease).unwrap_or(SignedDuration::from_secs(45));
     let leases = Arc::new(DynamoLeases::new(dynamo, &config.tables, Arc::clone(&clock), lease));
-    let sweeper = Sweeper::new(
-        Arc::clone(&parking),
-        Arc::clone(&queue),
-        leases,
-        Arc::clone(&clock),
-        again_after(config.visibility),
-    );
+    let sweeper = Sweeper::new(release.clone(), leases);
     warm(&aws, touch_documents(&*documents)).await;
     let ports = Ports { documents, log, parking, queue: Arc::clone(&queue), clock };
     let worker = Arc::new(EventWorker::new(ports, connectors, release));
@@ -180,18 +174,12 @@ pub async fn api() -> Result<Api> {
     let config = ApiConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, documents, log, parking, queue, release } =
+    let Adapters { clock, documents, log, parking, release, .. } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, config.visibility);
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
     let keys = ApiKeys::new(secrets, config.admin_api_key_id, Arc::clone(&clock));
-    let replay = Replay::new(
-        Arc::clone(&parking),
-        Arc::clone(&log),
-        queue,
-        Arc::clone(&clock),
-        again_after(config.visibility),
-    );
+    let replay = Replay::new(release.clone(), Arc::clone(&log));
     let connectors = ConnectorRepository::new(Arc::clone(&documents));
     warm(&aws, async {
         let ((), key) = tokio::join!(touch_documents(&*documents), keys.prefetch());

@@ -200,6 +200,7 @@ pub struct Rig {
     pub queue: Arc<MemoryQueue>,
     pub clock: Arc<ManualClock>,
     pub worker: Arc<EventWorker>,
+    pub release: Release,
     pub replay: Replay,
     repository: ConnectorRepository,
 }
@@ -234,10 +235,10 @@ impl Rig {
             clock: time.clone(),
         };
         let release = Release::new(ports.parking.clone(), queue.clone(), time.clone(), AGAIN_AFTER);
-        let cache = ConnectorCache::settings_only(repository.clone(), time.clone());
-        let worker = Arc::new(EventWorker::new(ports.clone(), cache, release));
-        let replay = Replay::new(ports.parking.clone(), ports.log.clone(), queue.clone(), time, AGAIN_AFTER);
-        Self { dynamo, ports, queue, clock, worker, replay, repository }
+        let cache = ConnectorCache::settings_only(repository.clone(), time);
+        let worker = Arc::new(EventWorker::new(ports.clone(), cache, release.clone()));
+        let replay = Replay::new(release.clone(), ports.log.clone());
+        Self { dynamo, ports, queue, clock, worker, release, replay, repository }
     }
 
     /// Replaces the connector's settings, and waits until no instance remembers the old ones.

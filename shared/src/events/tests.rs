@@ -23,7 +23,7 @@ use crate::{
     },
     parking::{Cargo, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept},
     queue::Message,
-    testing::{AGAIN_AFTER, Rig, event, message, received, settings, start},
+    testing::{Rig, event, message, received, settings, start},
 };
 
 fn orders() -> ConnectorSettings {
@@ -235,7 +235,7 @@ fn sweeper(rig: &Rig) -> Sweeper {
         rig.clock.clone(),
         SignedDuration::from_secs(45),
     ));
-    Sweeper::new(rig.ports.parking.clone(), rig.queue.clone(), leases, rig.clock.clone(), AGAIN_AFTER)
+    Sweeper::new(rig.release.clone(), leases)
 }
 
 #[tokio::test]

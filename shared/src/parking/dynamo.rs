@@ -6,8 +6,6 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
-    error::SdkError,
-    operation::update_item::UpdateItemError,
     primitives::Blob,
     types::{AttributeValue, KeysAndAttributes},
 };
@@ -20,7 +18,7 @@ use crate::{
     clock::rfc3339,
     config::Tables,
     documents::{DocumentKey, Page},
-    dynamo::{Attributes, Item, SHARDS, cursor, failed, json, n, position, s, shard, time},
+    dynamo::{Attributes, Item, SHARDS, cursor, failed, json, n, position, s, shard, time, update_refused},
     integration_log::Failure,
     queue::{Body, deflate, inflate},
 };
@@ -159,7 +157,7 @@ impl DynamoParking {
             .await;
         match result {
             Ok(_) => Ok(Some(id)),
-            Err(error) if is_conditional(&error) => Ok(None),
+            Err(error) if update_refused(&error) => Ok(None),
             Err(error) => Err(failed(error)),
         }
     }
@@ -250,10 +248,6 @@ impl DynamoParking {
     }
 }
 
-fn is_conditional(error: &SdkError<UpdateItemError>) -> bool {
-    matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_)))
-}
-
 #[async_trait]
 impl ParkingLot for DynamoParking {
     async fn park(&self, item: &ParkedItem) -> Result<()> {
@@ -297,7 +291,7 @@ impl ParkingLot for DynamoParking {
             .await;
         match result {
             Ok(_) => Ok(true),
-            Err(error) if is_conditional(&error) => Ok(false),
+            Err(error) if update_refused(&error) => Ok(false),
             Err(error) => Err(failed(error)),
         }
     }
