@@ -186,8 +186,14 @@ impl DynamoParking {
         after: Option<&str>,
     ) -> Result<Vec<(String, Item)>> {
         let prefix = query.connector.as_ref().map(|connector| format!("{connector}#")).unwrap_or_default();
-        let lowest = after.unwrap_or(&prefix).to_owned();
+        // A space is below every place: DynamoDB refuses an empty text as a key, in a condition too.
+        let first = if prefix.is_empty() { " " } else { &prefix };
+        // A cursor from a list of other connectors leads neither out of this one nor to a range that ends before it begins.
+        let lowest = after.map_or(first, |after| after.max(first)).to_owned();
         let highest = format!("{prefix}\u{10FFFF}");
+        if lowest > highest {
+            return Ok(Vec::new());
+        }
         let shards = (0..SHARDS).map(|shard| {
             self.client
                 .query()
