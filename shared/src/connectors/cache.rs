@@ -104,6 +104,14 @@ impl ConnectorCache {
         self.load(&mut state, name, now, true).await
     }
 
+    /// The connector as it is stored now, whatever is remembered: for what was replayed because its settings
+    /// were changed.
+    pub async fn stored(&self, name: &str) -> Result<Option<Arc<Connector>>> {
+        let now = self.clock.now();
+        let mut state = self.state.lock().await;
+        self.load(&mut state, name, now, true).await
+    }
+
     async fn load(
         &self,
         state: &mut State,
