@@ -58,11 +58,13 @@ def run(variables: dict[str, str], connectors: Path) -> None:
     """
     api = Api.of(variables)
     say(dim(f"  {'webhook':<38}{'answer':<31}{'event':<40}what became of it"))
-    documents, surprises = {}, 0
+    documents, seen, surprises = {}, set(), 0
     for delivery in deliveries(variables, connectors):
         answer = post(api, delivery)
         entry = settled_entry(api, answer)
-        say(line(delivery, answer, entry))
+        repeat = answer.ok and answer.data["id"] in seen
+        seen.add(answer.data["id"] if answer.ok else None)
+        say(line(delivery, answer, entry) + (dim("  (the same event: nothing is done twice)") if repeat else ""))
         surprises += not as_expected(delivery, answer, entry)
         if entry and (document := entry.get("document")):
             documents[document["doctype"], document["name"]] = None
