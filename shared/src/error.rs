@@ -36,10 +36,10 @@ pub enum Kind {
 }
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $kind:ident, $title:literal;)*) => {
+    ($($(#[doc = $meaning:literal])+ $name:ident = $code:literal, $kind:ident, $title:literal;)*) => {
         /// The stable codes callers may rely on.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum ErrorCode { $($(#[$doc])* $name,)* }
+        pub enum ErrorCode { $($(#[doc = $meaning])+ $name,)* }
 
         impl ErrorCode {
             /// Every code, in the order of the reference.
@@ -58,6 +58,11 @@ macro_rules! error_codes {
             /// A short sentence that is the same for every occurrence.
             pub fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
+            }
+
+            /// What it means, as `docs/errors.md` explains it: the variant's own documentation.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($meaning),+).trim_start(),)* }
             }
         }
     };

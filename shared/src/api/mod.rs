@@ -9,6 +9,8 @@ mod documents;
 mod health;
 mod logs;
 mod parked;
+#[cfg(test)]
+mod reference;
 mod router;
 
 pub use router::{Access, ROUTES, Route};
