@@ -18,7 +18,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{ApiConfig, Environment, IngestConfig, Tables, WorkerConfig},
     connectors::{ConnectorCache, ConnectorRepository},
-    documents::{DocumentStore, dynamo::DynamoDocuments},
+    documents::{DocumentKey, DocumentStore, dynamo::DynamoDocuments},
     events::{EventWorker, Ports},
     integration_log::{IntegrationLog, dynamo::DynamoLog},
     lease::dynamo::DynamoLeases,
@@ -35,6 +35,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a call with its tries may take: below every function's own timeout on AWS.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long init may spend on warming connections.
+const WARM_TIMEOUT: Duration = Duration::from_secs(2);
 /// A parked item that was sent is due again after this many visibility timeouts.
 const RESEND_AFTER_VISIBILITIES: u32 = 2;
 
@@ -47,6 +49,31 @@ pub async fn aws() -> SdkConfig {
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
     aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts).load().await
+}
+
+/// Opens the connections (TCP, TLS) that the first request would otherwise pay for, while init runs at full
+/// speed and unbilled. What fails here fails again, visibly, in a request. Only towards AWS: the local stack
+/// has no TLS to save.
+async fn warm(aws: &SdkConfig, touches: impl Future<Output = ()>) {
+    if aws.endpoint_url().is_some_and(|endpoint| endpoint.starts_with("http://")) {
+        return;
+    }
+    if tokio::time::timeout(WARM_TIMEOUT, touches).await.is_err() {
+        tracing::warn!("connections were not warm in time");
+    }
+}
+
+/// Reads a document that does not exist: the cheapest call over the connection that reads will use.
+async fn touch_documents(documents: &dyn DocumentStore) {
+    if let Ok(key) = DocumentKey::new("Warm", "up") {
+        note(documents.read(&key).await);
+    }
+}
+
+fn note<T>(touched: Result<T>) {
+    if let Err(error) = touched {
+        tracing::warn!(error = ?error, "not reachable at init");
+    }
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -107,13 +134,21 @@ pub async fn ingest() -> Result<IngestFunction> {
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
     // The ingest reads settings only: the other tables are none of its business, and it has no permission.
     let tables = Tables { documents: config.documents_table, logs: String::new(), state: String::new() };
-    let documents = Arc::new(DynamoDocuments::new(dynamo, tables, Arc::clone(&clock)));
+    let documents: Arc<dyn DocumentStore> =
+        Arc::new(DynamoDocuments::new(dynamo, tables, Arc::clone(&clock)));
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
-    let repository = ConnectorRepository::new(documents);
+    let repository = ConnectorRepository::new(Arc::clone(&documents));
     let cache = ConnectorCache::new(repository, secrets, config.webhook_secrets_id, Arc::clone(&clock));
-    let ingest = Ingest::new(cache, queue(&aws, &config.events_queue_url), Arc::clone(&clock));
-    IngestFunction::new(ingest, clock)
+    let queue = Arc::new(SqsQueue::new(aws_sdk_sqs::Client::new(&aws), &config.events_queue_url));
+    let function = IngestFunction::new(Ingest::new(cache, queue.clone(), Arc::clone(&clock)), clock)?;
+    warm(&aws, async {
+        let ((), secrets, queue) = tokio::join!(touch_documents(&*documents), function.warm(), queue.touch());
+        note(secrets);
+        note(queue);
+    })
+    .await;
+    Ok(function)
 }
 
 /// The `event-worker` function.
@@ -127,13 +162,8 @@ pub async fn worker() -> Result<WorkerFunction> {
         ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&documents)), Arc::clone(&clock));
     let lease = SignedDuration::try_from(config.lease).unwrap_or(SignedDuration::from_secs(45));
     let leases = Arc::new(DynamoLeases::new(dynamo, &config.tables, Arc::clone(&clock), lease));
-    let sweeper = Sweeper::new(
-        Arc::clone(&parking),
-        Arc::clone(&queue),
-        leases,
-        Arc::clone(&clock),
-        again_after(config.visibility),
-    );
+    let sweeper = Sweeper::new(release.clone(), leases);
+    warm(&aws, touch_documents(&*documents)).await;
     let ports = Ports { documents, log, parking, queue: Arc::clone(&queue), clock };
     let worker = Arc::new(EventWorker::new(ports, connectors, release));
     Ok(WorkerFunction { worker, sweeper, queue, dead_letter_arn: config.events_dlq_arn })
@@ -144,18 +174,17 @@ pub async fn api() -> Result<Api> {
     let config = ApiConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, documents, log, parking, queue, release } =
+    let Adapters { clock, documents, log, parking, release, .. } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, config.visibility);
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
     let keys = ApiKeys::new(secrets, config.admin_api_key_id, Arc::clone(&clock));
-    let replay = Replay::new(
-        Arc::clone(&parking),
-        Arc::clone(&log),
-        queue,
-        Arc::clone(&clock),
-        again_after(config.visibility),
-    );
+    let replay = Replay::new(release.clone(), Arc::clone(&log));
     let connectors = ConnectorRepository::new(Arc::clone(&documents));
+    warm(&aws, async {
+        let ((), key) = tokio::join!(touch_documents(&*documents), keys.prefetch());
+        note(key);
+    })
+    .await;
     Api::new(Services { documents, connectors, log, parking, release, replay, clock }, keys)
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
-    operation::transact_write_items::TransactWriteItemsError,
+    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     primitives::Blob,
     types::{AttributeValue, CancellationReason},
 };
@@ -147,6 +147,11 @@ where
         }
         _ => Error::unavailable("DynamoDB", error),
     }
+}
+
+/// Whether an update's condition did not hold.
+pub fn update_refused(error: &SdkError<UpdateItemError>) -> bool {
+    matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_)))
 }
 
 /// Why a transaction was cancelled, in the order of its items; an error if that is not what happened.

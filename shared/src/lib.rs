@@ -22,6 +22,8 @@ pub mod parking;
 pub mod queue;
 pub mod secrets;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod trigger;
 pub mod webhook;
 

@@ -10,7 +10,7 @@ use crate::{
     auth::{Permission, permit},
     documents::{
         Applied, Change, Commit, Committed, DocName, DocStatus, DocType, Document, DocumentKey, Fields,
-        ListQuery, SYSTEM_FIELDS, Series, Target, Write, not_found,
+        ListQuery, SYSTEM_FIELDS, Series, Stored, Target, Write, not_found,
     },
     trigger::http::Response,
 };
@@ -54,10 +54,11 @@ pub async fn create(call: &Call<'_>) -> Result<Response> {
         permit(principal, Permission::Submit(&new.doctype))?;
     }
     let mut tries = MAX_NAMES;
+    let mut stored = None;
     loop {
         let applied = Applied::from([("api".to_owned(), call.services.clock.now())]);
         let change = Change::Put { fields: new.fields.clone(), docstatus: new.docstatus };
-        let write = Write::over(new.target()?, None, change, applied, call.user()?);
+        let write = Write::over(new.target()?, stored.as_ref(), change, applied, call.user()?);
         match call.services.documents.commit(Commit { writes: vec![write], event: None }).await {
             Ok(Committed::Now(mut documents)) => {
                 let document =
@@ -71,8 +72,20 @@ pub async fn create(call: &Call<'_>) -> Result<Response> {
             Err(error) if error.code() == ErrorCode::DocumentExists && new.name.is_none() && tries > 1 => {
                 tries -= 1;
             }
-            Err(error) => return Err(error),
+            Err(error) => stored = deleted(call, &new, error).await?,
         }
+    }
+}
+
+/// The tombstone that is in the way of a creation, which may replace it; any other obstacle is the error.
+async fn deleted(call: &Call<'_>, new: &NewDocument, error: Error) -> Result<Option<Stored>> {
+    let Target::Named(key) = new.target()? else { return Err(error) };
+    if error.code() != ErrorCode::DocumentExists {
+        return Err(error);
+    }
+    match call.services.documents.read(&key).await? {
+        Some(stored @ Stored::Deleted(_)) => Ok(Some(stored)),
+        _ => Err(error),
     }
 }
 

@@ -70,6 +70,11 @@ impl ApiKeys {
         Self { secrets, admin_secret_id, clock, admin: Mutex::new(None) }
     }
 
+    /// Reads the first key before the first request needs it.
+    pub async fn prefetch(&self) -> Result<()> {
+        self.admin_hash(TTL).await.map(drop)
+    }
+
     /// Who presents `key`; `api_key_invalid` if it is not valid.
     pub async fn principal(&self, key: &PresentedKey) -> Result<Principal> {
         let invalid = || Error::new(ErrorCode::ApiKeyInvalid, "the API key is not valid");

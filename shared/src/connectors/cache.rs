@@ -70,6 +70,13 @@ impl ConnectorCache {
         Self { repository, secrets: Some((secrets, bundle_id)), clock, state: Mutex::default() }
     }
 
+    /// Reads the secrets before the first request needs them.
+    pub async fn prefetch_secrets(&self) -> Result<()> {
+        let mut state = self.state.lock().await;
+        state.bundle = self.bundle(None, self.clock.now()).await?;
+        Ok(())
+    }
+
     /// The connector `name`, at most [`TTL`] old; `None` if there is none.
     pub async fn get(&self, name: &str) -> Result<Option<Arc<Connector>>> {
         let now = self.clock.now();

@@ -4,6 +4,8 @@
 //! event worker, the API) read a document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them
 //! together with the record of the event they answer: both happen, or neither.
 
+#[cfg(test)]
+mod contract;
 pub mod dynamo;
 mod key;
 mod series;
@@ -228,6 +230,12 @@ pub struct Commit {
     /// The event that is done with these writes, if they answer one.
     pub event: Option<EventCompletion>,
 }
+
+/// The largest document, in bytes of JSON: an answer of the API holds it whole (Lambda's limit is 6 MB).
+pub const MAX_DOCUMENT_BYTES: usize = 4 * 1024 * 1024;
+
+/// A page ends early, with a cursor, when its documents together are larger than this, in bytes.
+pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The most documents one commit may write.
 pub const MAX_WRITES: usize = 50;

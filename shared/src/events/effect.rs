@@ -90,6 +90,13 @@ fn fields(effect: &DocumentEffect, context: &EventContext<'_>) -> Result<Fields>
     effect.mapping.apply(context.payload, &Context { received_at: context.event.received_at })
 }
 
+/// The document's fields with the mapped ones over them.
+fn merged(document: &Document, effect: &DocumentEffect, context: &EventContext<'_>) -> Result<Fields> {
+    let mut merged = document.fields.clone();
+    merged.extend(fields(effect, context)?);
+    Ok(merged)
+}
+
 fn create_by_series(
     effect: &DocumentEffect,
     series: &str,
@@ -176,8 +183,7 @@ fn update(
     if docstatus < document.docstatus || (mapped.is_none() && document.docstatus != DocStatus::Draft) {
         return Err(forbidden(key, document.docstatus, docstatus));
     }
-    let mut merged = document.fields.clone();
-    merged.extend(fields(effect, context)?);
+    let merged = merged(document, effect, context)?;
     let shows_version = document.applied.get(&context.settings.name) == Some(&context.version);
     if shows_version && merged == document.fields && docstatus == document.docstatus {
         return Ok(superseded(key));
@@ -201,9 +207,7 @@ fn change_status(
     if document.docstatus > to {
         return Err(forbidden(key, document.docstatus, to));
     }
-    let mut merged = document.fields.clone();
-    merged.extend(fields(effect, context)?);
-    Ok(put(key, stored, merged, to, context))
+    Ok(put(key, stored, merged(document, effect, context)?, to, context))
 }
 
 fn put(

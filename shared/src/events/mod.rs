@@ -11,6 +11,8 @@ pub mod batch;
 pub mod effect;
 pub mod handler;
 mod split;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use worker::{Disposition, EventWorker, Ports, Received};

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tracing::{error, warn};
+use tracing::{Instrument, error, info_span, warn};
 
 use super::{
     Stop,
@@ -106,13 +106,20 @@ impl EventWorker {
     pub async fn record_panic(&self, received: &Received) -> Disposition {
         let result = async {
             let Some(job) = self.job(received).await? else { return Ok(Disposition::Done) };
-            self.settle(job, Stop::Failed(Error::internal("the worker panicked on this event"))).await
+            let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
+            let panicked = Error::internal("the worker panicked on this event");
+            self.settle(job, Stop::Failed(panicked)).instrument(span).await
         };
         result.await.unwrap_or(Disposition::Keep)
     }
 
     async fn dispatch(&self, received: &Received) -> Result<Disposition> {
         let Some(job) = self.job(received).await? else { return Ok(Disposition::Done) };
+        let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
+        self.advance(received, job).instrument(span).await
+    }
+
+    async fn advance(&self, received: &Received, job: Job) -> Result<Disposition> {
         if received.dead_letter {
             let error = Error::new(ErrorCode::PoisonMessage, "the queue gave the message up");
             return self.bury(job, &error).await;
@@ -133,10 +140,7 @@ impl EventWorker {
             started_at: job.started_at,
         };
         match attempt.run().await {
-            Ok(ended) => {
-                self.report(&job, &ended).await;
-                Ok(Disposition::Done)
-            }
+            Ok(ended) => self.conclude(&job, &ended).await,
             Err(stop) => self.settle(job, stop).await,
         }
     }
@@ -200,8 +204,16 @@ impl EventWorker {
         };
         let recorded = super::attempt::finish(&*self.ports.log, completion).await?;
         let repeat = recorded == Recorded::Before;
-        self.report(&job, &Ended { status: EventStatus::Rejected, document, repeat, created: Vec::new() })
-            .await;
+        let ended = Ended { status: EventStatus::Rejected, document, repeat, created: Vec::new() };
+        self.conclude(&job, &ended).await
+    }
+
+    /// Reports how an event ended. If it had ended before, a parked item of it is a left-over of a crash.
+    async fn conclude(&self, job: &Job, ended: &Ended) -> Result<Disposition> {
+        self.report(job, ended).await;
+        if ended.repeat && job.parked.is_some() {
+            self.ports.parking.remove(&job.event.id).await?;
+        }
         Ok(Disposition::Done)
     }
 
@@ -220,10 +232,7 @@ impl EventWorker {
             // Another delivery was parked; its item stands for this one too.
             Counted::Parked => return Ok(Disposition::Done),
         };
-        warn!(
-            event_id = job.event.id, connector = job.event.connector, attempts, error = ?error,
-            "attempt failed"
-        );
+        warn!(attempts, error = ?error, "attempt failed");
         let settings = self.connectors.get(&job.event.connector).await?;
         let schedule = settings.map(|connector| connector.settings.retry.clone()).unwrap_or_default();
         let Some(seconds) = schedule.delays_seconds.get(attempts.saturating_sub(1) as usize) else {
@@ -258,7 +267,7 @@ impl EventWorker {
     }
 
     async fn bury(&self, job: Job, error: &Error) -> Result<Disposition> {
-        warn!(event_id = job.event.id, connector = job.event.connector, error = ?error, "dead");
+        warn!(error = ?error, "dead");
         self.park(job, ParkedState::Dead, None, 0, failure(error)).await
     }
 

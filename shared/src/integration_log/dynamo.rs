@@ -8,7 +8,6 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
-    error::SdkError,
     operation::update_item::UpdateItemError,
     types::{AttributeValue, Delete, ReturnValue, TransactWriteItem, Update},
 };
@@ -234,11 +233,11 @@ impl DynamoLog {
         }
     }
 
-    async fn add_attempt(&self, facts: &EventFacts, attempt: &FailedAttempt) -> Result<()> {
+    async fn add_attempt(&self, facts: &EventFacts, attempt: &FailedAttempt, number: u64) -> Result<()> {
         let expires = attempt.finished_at.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
         let item = HashMap::from([
             ("pk".to_owned(), s(format!("A#{}", facts.id))),
-            ("sk".to_owned(), time(attempt.finished_at)),
+            ("sk".to_owned(), s(format!("{}#{number}", rfc3339(attempt.finished_at)))),
             ("duration_ms".to_owned(), n(milliseconds(attempt.started_at, attempt.finished_at))),
             ("error_code".to_owned(), s(&attempt.failure.code)),
             ("error_detail".to_owned(), s(&attempt.failure.detail)),
@@ -328,8 +327,8 @@ impl IntegrationLog for DynamoLog {
         let allowed = |status: EventStatus| !status.is_final() && (attempt.parked || !status.is_parked());
         match self.update(update.of(&self.tables.logs, &facts.id, allowed)?).await? {
             Updated::Now(item) => {
-                self.add_attempt(facts, attempt).await?;
                 let attempts = Attributes(&item).number("attempts")?;
+                self.add_attempt(facts, attempt, attempts).await?;
                 Ok(Counted::Attempts(u32::try_from(attempts).unwrap_or(u32::MAX)))
             }
             Updated::Refused(item) => Ok(match refused(&item) {
@@ -502,7 +501,7 @@ fn entry(item: &Item, history: Vec<PastAttempt>) -> Result<Entry> {
 fn past_attempt(item: &Item) -> Result<PastAttempt> {
     let attributes = Attributes(item);
     Ok(PastAttempt {
-        at: attributes.time("sk")?,
+        at: crate::dynamo::parse_time(attributes.text("sk")?.split('#').next().unwrap_or_default())?,
         duration_ms: attributes.number("duration_ms")?,
         error: failure_of(item).ok_or_else(|| Error::internal("a failed attempt has no error"))?,
     })

@@ -6,6 +6,8 @@
 pub mod dynamo;
 mod redact;
 mod search;
+#[cfg(test)]
+mod tests;
 
 pub use redact::redact;
 pub use search::search;

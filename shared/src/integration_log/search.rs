@@ -1,9 +1,12 @@
 //! Searching the log over several connectors: their lists are merged, newest first.
 
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{EntrySummary, IntegrationLog, LogPage, LogPosition, LogQuery};
 use crate::Result;
+
+/// Connectors searched at a time.
+const CONCURRENT_LISTS: usize = 16;
 
 /// Entries of all `connectors` that `query` asks for (its own connector is not looked at), before `before`.
 pub async fn search(
@@ -12,11 +15,13 @@ pub async fn search(
     query: &LogQuery,
     before: Option<&LogPosition>,
 ) -> Result<LogPage> {
-    let lists = connectors.iter().map(|connector| {
-        let query = LogQuery { connector: connector.clone(), ..query.clone() };
-        async move { log.list(&query, before).await }
-    });
-    Ok(merge(try_join_all(lists).await?, query.limit))
+    let queries: Vec<LogQuery> = connectors
+        .iter()
+        .map(|connector| LogQuery { connector: connector.clone(), ..query.clone() })
+        .collect();
+    let lists = stream::iter(queries).map(|query| async move { log.list(&query, before).await });
+    let pages = lists.buffer_unordered(CONCURRENT_LISTS).try_collect().await?;
+    Ok(merge(pages, query.limit))
 }
 
 /// A list that was not read to its end says nothing of what is older than its position, so nothing older than

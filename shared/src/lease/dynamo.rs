@@ -3,9 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::{
-    Client, error::SdkError, operation::update_item::UpdateItemError, types::ReturnValue,
-};
+use aws_sdk_dynamodb::{Client, types::ReturnValue};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Lease, Leases};
@@ -13,7 +11,7 @@ use crate::{
     Error, Result,
     clock::Clock,
     config::Tables,
-    dynamo::{Attributes, Item, failed, n, s, time},
+    dynamo::{Attributes, Item, failed, n, s, time, update_refused},
 };
 
 /// Leases in DynamoDB.
@@ -33,10 +31,6 @@ impl DynamoLeases {
     pub fn new(client: Client, tables: &Tables, clock: Arc<dyn Clock>, duration: SignedDuration) -> Self {
         Self { client, table: tables.state.clone(), clock, duration }
     }
-}
-
-fn is_conditional(error: &SdkError<UpdateItemError>) -> bool {
-    matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_)))
 }
 
 #[async_trait]
@@ -66,7 +60,7 @@ impl Leases for DynamoLeases {
                     expires_at,
                 }))
             }
-            Err(error) if is_conditional(&error) => Ok(None),
+            Err(error) if update_refused(&error) => Ok(None),
             Err(error) => Err(failed(error)),
         }
     }
@@ -85,7 +79,7 @@ impl Leases for DynamoLeases {
             .await;
         match result {
             Ok(_) => Ok(()),
-            Err(error) if is_conditional(&error) => Ok(()),
+            Err(error) if update_refused(&error) => Ok(()),
             Err(error) => Err(failed(error)),
         }
     }

@@ -4,6 +4,8 @@
 //! so that whoever lost a lease without noticing can be told from its present holder.
 
 pub mod dynamo;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 use jiff::Timestamp;

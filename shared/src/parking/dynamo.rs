@@ -6,8 +6,6 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
-    error::SdkError,
-    operation::update_item::UpdateItemError,
     primitives::Blob,
     types::{AttributeValue, KeysAndAttributes},
 };
@@ -20,13 +18,17 @@ use crate::{
     clock::rfc3339,
     config::Tables,
     documents::{DocumentKey, Page},
-    dynamo::{Attributes, Item, SHARDS, cursor, failed, json, n, position, s, shard, time},
+    dynamo::{Attributes, Item, SHARDS, cursor, failed, json, n, position, s, shard, time, update_refused},
     integration_log::Failure,
     queue::{Body, deflate, inflate},
 };
 
 /// Claims under way at a time.
 const CONCURRENT_CLAIMS: usize = 10;
+/// How often a batch is asked for what it left out.
+const MAX_ROUNDS: usize = 20;
+/// What a list reads of an item: not its body.
+const LISTED: &str = "pk, sk, connector, cargo, #state, parked_at, dsk, waits, error_code, error_detail";
 /// The most bytes a parked body may inflate to.
 const MAX_INFLATED_BYTES: usize = 2 * 1024 * 1024;
 
@@ -155,7 +157,7 @@ impl DynamoParking {
             .await;
         match result {
             Ok(_) => Ok(Some(id)),
-            Err(error) if is_conditional(&error) => Ok(None),
+            Err(error) if update_refused(&error) => Ok(None),
             Err(error) => Err(failed(error)),
         }
     }
@@ -216,13 +218,17 @@ impl DynamoParking {
         for chunk in keys.chunks(100) {
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(chunk.to_vec()))
+                .projection_expression(LISTED)
+                .expression_attribute_names("#state", "state")
                 .build()
                 .map_err(Error::internal)?;
             let mut open = HashMap::from([(self.table.clone(), request)]);
-            // Items are up to 400 KB and an answer 16 MB: a chunk may take several rounds.
-            for _ in 0..20 {
-                if open.is_empty() {
-                    break;
+            let mut rounds = 0;
+            while !open.is_empty() {
+                // Items are up to 400 KB and an answer 16 MB: a chunk may take some rounds.
+                rounds += 1;
+                if rounds > MAX_ROUNDS {
+                    return Err(Error::unavailable("DynamoDB", "a batch was left unfinished"));
                 }
                 let answer = self
                     .client
@@ -240,10 +246,6 @@ impl DynamoParking {
         }
         Ok(found)
     }
-}
-
-fn is_conditional(error: &SdkError<UpdateItemError>) -> bool {
-    matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_)))
 }
 
 #[async_trait]
@@ -289,7 +291,7 @@ impl ParkingLot for DynamoParking {
             .await;
         match result {
             Ok(_) => Ok(true),
-            Err(error) if is_conditional(&error) => Ok(false),
+            Err(error) if update_refused(&error) => Ok(false),
             Err(error) => Err(failed(error)),
         }
     }

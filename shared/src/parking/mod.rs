@@ -6,6 +6,8 @@
 //! at any point leaves it there, and the [`Sweeper`] finds it again when it is due.
 
 pub mod dynamo;
+#[cfg(test)]
+mod dynamo_tests;
 mod release;
 mod replay;
 mod sweep;
@@ -123,7 +125,7 @@ pub trait ParkingLot: Send + Sync {
     /// The ids of items that wait for `document`, at most `limit`.
     async fn waiting_for(&self, document: &DocumentKey, limit: usize) -> Result<Vec<String>>;
 
-    /// Parked items, by state, then connector, then time.
+    /// Parked items, by state, then connector, then time; without their bodies, which [`get`](Self::get) has.
     async fn list(&self, query: &ParkedQuery) -> Result<Page<ParkedItem>>;
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 
 use super::ParkingLot;
@@ -20,12 +20,12 @@ const CHUNK: usize = 100;
 /// The most chunks released for one document; the sweeper finds the rest.
 const MAX_CHUNKS: usize = 50;
 
-/// Releases parked items.
+/// Sends messages for parked items: what every way out of the parking has in common.
 #[derive(Clone)]
 pub struct Release {
-    parking: Arc<dyn ParkingLot>,
-    queue: Arc<dyn Queue>,
-    clock: Arc<dyn Clock>,
+    pub(super) parking: Arc<dyn ParkingLot>,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) clock: Arc<dyn Clock>,
     again_after: SignedDuration,
 }
 
@@ -38,6 +38,12 @@ impl Release {
         again_after: SignedDuration,
     ) -> Self {
         Self { parking, queue, clock, again_after }
+    }
+
+    /// When an item that is sent now is due again, should nothing come of it.
+    pub(super) fn again(&self) -> Timestamp {
+        let now = self.clock.now();
+        now.saturating_add(self.again_after).unwrap_or(now)
     }
 
     /// Frees what waits for `document`. A failure is not one of the document's creation: the sweeper looks at
@@ -65,8 +71,7 @@ impl Release {
 
     /// Makes items due and sends a message for each that is still parked.
     pub async fn send(&self, ids: &[String]) -> Result<()> {
-        let now = self.clock.now();
-        let due = now.saturating_add(self.again_after).unwrap_or(now);
+        let due = self.again();
         let mut messages = Vec::with_capacity(ids.len());
         for id in ids {
             if self.parking.release(id, due).await? {

@@ -29,6 +29,12 @@ impl SqsQueue {
         Self { client, url: url.into() }
     }
 
+    /// A call that changes nothing and opens the connection that the first message will travel on.
+    pub async fn touch(&self) -> Result<()> {
+        let touch = self.client.get_queue_attributes().queue_url(&self.url);
+        touch.send().await.map(drop).map_err(|e| Error::unavailable("SQS", e))
+    }
+
     async fn send_batch(&self, bodies: Vec<String>) -> Result<()> {
         let entries = bodies
             .into_iter()

@@ -56,6 +56,11 @@ impl IngestFunction {
         Ok(Self { ingest, clock, routes })
     }
 
+    /// Does before the first request what need not wait for it.
+    pub async fn warm(&self) -> Result<()> {
+        self.ingest.warm().await
+    }
+
     async fn accept(&self, request: &Request, connector: &str, event: Option<&str>) -> Result<Accepted> {
         let delivery = Delivery { connector, event, headers: &request.headers, body: request.body()? };
         self.ingest.accept(delivery).await

@@ -54,6 +54,11 @@ impl Ingest {
         Self { connectors, queue, clock }
     }
 
+    /// Does before the first request what need not wait for it.
+    pub async fn warm(&self) -> Result<()> {
+        self.connectors.prefetch_secrets().await
+    }
+
     /// Verifies, identifies and queues a delivery. When this returns, the queue has it.
     pub async fn accept(&self, delivery: Delivery<'_>) -> Result<Accepted> {
         let connector = self.connector(delivery.connector).await?;

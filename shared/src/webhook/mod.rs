@@ -10,6 +10,8 @@ mod function;
 mod ingest;
 mod payload;
 pub mod signature;
+#[cfg(test)]
+mod tests;
 
 pub use event::{MAX_EVENT_NAME_BYTES, check_destructive};
 pub use function::{IngestFunction, ROUTES};

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, builders::PutBuilder};
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::{Applied, Change, DocStatus, Document, DocumentKey, Expect, Stored, Tombstone, Write};
+use super::super::{
+    Applied, Change, DocStatus, Document, DocumentKey, Expect, MAX_DOCUMENT_BYTES, Stored, Tombstone, Write,
+};
 use crate::{
     Error, ErrorCode, Result,
     clock::rfc3339,
@@ -64,11 +66,15 @@ pub fn item_of(write: &Write, key: &DocumentKey, now: Timestamp) -> Result<(Item
         return Ok((item, None));
     };
     let (creation, owner) = write.created.clone().unwrap_or_else(|| (modified, write.actor.clone()));
-    let body = body(&json(fields)?)?;
-    if size(&body) > MAX_ITEM_BODY_BYTES {
+    let text = json(fields)?;
+    let body = body(&text)?;
+    if text.len() > MAX_DOCUMENT_BYTES || size(&body) > MAX_ITEM_BODY_BYTES {
         return Err(Error::new(
             ErrorCode::DocumentTooLarge,
-            format!("{key} would be larger than {MAX_ITEM_BODY_BYTES} bytes, compressed"),
+            format!(
+                "{key} would be {} bytes; a document has at most {MAX_DOCUMENT_BYTES}, and {MAX_ITEM_BODY_BYTES} compressed",
+                text.len()
+            ),
         ));
     }
     item.insert("body".to_owned(), body);

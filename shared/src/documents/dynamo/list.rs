@@ -9,16 +9,16 @@ use aws_sdk_dynamodb::{
 use futures::future::try_join_all;
 
 use super::{
-    super::{Document, ListQuery, Page, Stored},
+    super::{Document, ListQuery, MAX_PAGE_BYTES, Page, Stored},
     item::{modified_partition, stored_of},
 };
 use crate::{
     Error, Result,
-    dynamo::{Attributes, Item, SHARDS, cursor, failed, position, s},
+    dynamo::{Attributes, Item, SHARDS, cursor, failed, json, position, s},
 };
 
-/// The most keys DynamoDB takes in one batch.
-const BATCH: usize = 100;
+/// Keys fetched at a time (DynamoDB takes 100): what is fetched beyond a full page is wasted.
+const BATCH: usize = 50;
 /// How often a batch is asked for what it left out.
 const MAX_ROUNDS: usize = 5;
 
@@ -43,11 +43,12 @@ pub async fn page(client: &Client, table: &str, query: &ListQuery) -> Result<Pag
     }
     more |= found.len() > query.limit;
     found.truncate(query.limit);
-    let next = match found.last() {
-        Some(last) if more => Some(cursor(&last.place)?),
+    let (items, read) = documents(client, table, &found).await?;
+    let next = match read.checked_sub(1).and_then(|last| found.get(last)) {
+        Some(last) if more || read < found.len() => Some(cursor(&last.place)?),
         _ => None,
     };
-    Ok(Page { items: documents(client, table, found).await?, next })
+    Ok(Page { items, next })
 }
 
 /// The keys of one shard, and whether it has more.
@@ -85,17 +86,28 @@ fn indexed(mut item: Item) -> Result<Indexed> {
     Ok(Indexed { place, key })
 }
 
-/// The documents under `keys`, in that order, without those deleted meanwhile.
-async fn documents(client: &Client, table: &str, keys: Vec<Indexed>) -> Result<Vec<Document>> {
-    let batches = keys.chunks(BATCH).map(|chunk| batch(client, table, chunk));
-    let mut found: HashMap<String, Document> = HashMap::new();
-    for item in try_join_all(batches).await?.into_iter().flatten() {
-        let partition_key = Attributes(&item).text("pk")?.to_owned();
-        if let Stored::Live(document) = stored_of(&item)? {
-            found.insert(partition_key, document);
+/// The documents under `keys`, in that order, without those deleted meanwhile, until they fill a page; and how
+/// many keys were looked at. Batch after batch, so that large documents do not fill the memory.
+async fn documents(client: &Client, table: &str, keys: &[Indexed]) -> Result<(Vec<Document>, usize)> {
+    let (mut documents, mut read, mut bytes) = (Vec::with_capacity(keys.len()), 0, 0);
+    for chunk in keys.chunks(BATCH) {
+        let mut found: HashMap<String, Item> = HashMap::new();
+        for item in batch(client, table, chunk).await? {
+            found.insert(Attributes(&item).text("pk")?.to_owned(), item);
+        }
+        for key in chunk {
+            if bytes > MAX_PAGE_BYTES {
+                return Ok((documents, read));
+            }
+            read += 1;
+            let item = key.key.as_s().ok().and_then(|key| found.remove(key));
+            if let Some(Stored::Live(document)) = item.as_ref().map(stored_of).transpose()? {
+                bytes += json(&document.fields)?.len();
+                documents.push(document);
+            }
         }
     }
-    Ok(keys.iter().filter_map(|key| key.key.as_s().ok().and_then(|key| found.remove(key))).collect())
+    Ok((documents, read))
 }
 
 async fn batch(client: &Client, table: &str, keys: &[Indexed]) -> Result<Vec<Item>> {

@@ -1,0 +1,131 @@
+//! The parking in DynamoDB.
+
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::{Cargo, ParkedItem, ParkedQuery, ParkedState, ParkingLot, dynamo::DynamoParking};
+use crate::{
+    documents::DocumentKey,
+    integration_log::Failure,
+    queue::Body,
+    testing::{Dynamo, event, start},
+};
+
+async fn parking() -> (DynamoParking, Dynamo) {
+    let dynamo = Dynamo::start().await;
+    (DynamoParking::new(dynamo.client.clone(), &dynamo.tables), dynamo)
+}
+
+fn item(id: &str, connector: &str, state: ParkedState) -> ParkedItem {
+    let due = (state != ParkedState::Dead).then(start);
+    ParkedItem {
+        id: id.into(),
+        connector: connector.into(),
+        cargo: Cargo::Event(event(id, &json!({ "event": "order", "note": "日本" }))),
+        state,
+        parked_at: start(),
+        due,
+        waits: 3,
+        failure: Failure { code: "parent_missing".into(), detail: "why".into() },
+    }
+}
+
+fn customer() -> DocumentKey {
+    DocumentKey::new("Customer", "C-1").unwrap()
+}
+
+#[tokio::test]
+async fn an_item_comes_back_as_it_was_parked() {
+    let (parking, _dynamo) = parking().await;
+    let mut bytes = item("evt_bytes", "shop", ParkedState::Dead);
+    if let Cargo::Event(event) = &mut bytes.cargo {
+        event.body = Body::encode(&[0xff, 0x00, 0xfe]).unwrap();
+    }
+    let mut largest = item("evt_largest", "shop", ParkedState::Delayed);
+    if let Cargo::Event(event) = &mut largest.cargo {
+        let noise: Vec<u8> =
+            (0..350 * 1024u32).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
+        event.body = Body::encode(&noise).unwrap();
+    }
+    let unreadable = ParkedItem {
+        cargo: Cargo::Unreadable { message: "{\"type\":\"webhook.v9\"}".into() },
+        ..item("evt_unreadable", "-", ParkedState::Dead)
+    };
+    let waiting = item("evt_waiting", "shop", ParkedState::Waiting { document: customer() });
+    for item in [bytes, largest, unreadable, waiting] {
+        parking.park(&item).await.unwrap();
+        assert_eq!(parking.get(&item.id).await.unwrap(), Some(item));
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_is_claimed_once_and_again_later() {
+    let (parking, _dynamo) = parking().await;
+    for n in 0..30 {
+        parking.park(&item(&format!("evt_{n}"), "shop", ParkedState::Delayed)).await.unwrap();
+    }
+    parking.park(&item("evt_dead", "shop", ParkedState::Dead)).await.unwrap();
+    let again = start() + SignedDuration::from_mins(6);
+    let (a, b) = tokio::join!(parking.claim_due(start(), again, 20), parking.claim_due(start(), again, 20));
+    let mut claimed =
+        [a.unwrap(), b.unwrap(), parking.claim_due(start(), again, 100).await.unwrap()].concat();
+    claimed.sort();
+    let all = claimed.len();
+    claimed.dedup();
+    assert_eq!((all, claimed.len()), (30, 30), "no item is claimed twice");
+    assert_eq!(parking.claim_due(start(), again, 100).await.unwrap(), Vec::<String>::new());
+    assert_eq!(parking.claim_due(again, again + SignedDuration::from_mins(6), 100).await.unwrap().len(), 30);
+}
+
+#[tokio::test]
+async fn what_waits_is_found_by_its_document_until_released() {
+    let (parking, _dynamo) = parking().await;
+    parking.park(&item("evt_1", "shop", ParkedState::Waiting { document: customer() })).await.unwrap();
+    assert_eq!(parking.waiting_for(&customer(), 10).await.unwrap(), ["evt_1"]);
+    assert!(parking.release("evt_1", start()).await.unwrap());
+    assert_eq!(parking.waiting_for(&customer(), 10).await.unwrap(), Vec::<String>::new());
+    assert_eq!(parking.get("evt_1").await.unwrap().unwrap().state, ParkedState::Delayed);
+    parking.remove("evt_1").await.unwrap();
+    assert!(!parking.release("evt_1", start()).await.unwrap(), "what is resolved is not brought back");
+    assert_eq!(parking.get("evt_1").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn lists_page_through_states_and_connectors_without_loss() {
+    let (parking, _dynamo) = parking().await;
+    let states = [ParkedState::Delayed, ParkedState::Waiting { document: customer() }, ParkedState::Dead];
+    for n in 0..12 {
+        for (s, state) in states.iter().enumerate() {
+            let connector = ["bank", "shop", "shopify"][n % 3];
+            parking.park(&item(&format!("evt_{s}_{n:02}"), connector, state.clone())).await.unwrap();
+        }
+    }
+    let pages = async |state: Option<&str>, connector: Option<&str>| {
+        let mut ids = Vec::new();
+        let mut cursor = None;
+        loop {
+            let query = ParkedQuery {
+                state: state.map(Into::into),
+                connector: connector.map(Into::into),
+                limit: 5,
+                cursor,
+            };
+            let page = parking.list(&query).await.unwrap();
+            assert!(page.items.len() <= 5);
+            ids.extend(page.items.into_iter().map(|item| item.id));
+            cursor = page.next;
+            if cursor.is_none() {
+                break ids;
+            }
+        }
+    };
+    let all = pages(None, None).await;
+    let mut unique = all.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!((all.len(), unique.len()), (36, 36));
+    assert_eq!(pages(Some("dead"), None).await.len(), 12);
+    assert_eq!(pages(Some("dead"), Some("shop")).await, ["evt_2_01", "evt_2_04", "evt_2_07", "evt_2_10"]);
+    assert_eq!(pages(None, Some("bank")).await.len(), 12);
+    assert_eq!(pages(None, Some("nobody")).await.len(), 0);
+}
