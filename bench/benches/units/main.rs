@@ -102,8 +102,12 @@ fn sum(map: &BTreeMap<String, f64>, prefix: &str) -> f64 {
 
 /// A figure without needless zeros.
 fn figure(value: f64) -> String {
-    let text = format!("{value:.2}");
+    let text = format!("{:.2}", value + 0.0); // an empty sum is -0
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn dollars(value: f64) -> String {
+    format!("{:.2}", value + 0.0)
 }
 
 fn overview(measured: &Measured) {
@@ -127,8 +131,8 @@ fn overview(measured: &Measured) {
             sum(&tally.reads, ""),
             tally.log_bytes,
         ];
-        let dollars = [full.total(), full.without_document(), single.total()].map(|d| format!("{d:.2}"));
-        table.row([name.clone()].into_iter().chain(figures.map(figure)).chain(dollars));
+        let money = [full.total(), full.without_document(), single.total()].map(dollars);
+        table.row([name.clone()].into_iter().chain(figures.map(figure)).chain(money));
     }
     table.print();
 }
@@ -179,8 +183,8 @@ fn parts(measured: &Measured) -> Result<(), Failed> {
     for name in ["insert", "update", "duplicate delivery", "ignored: no rule for it"] {
         let cost = Cost::of(measured.get(name)?, FULL_BATCH);
         let Cost { gateway, lambda, queue, documents, bookkeeping, reads, logs, .. } = cost;
-        let dollars = [gateway, lambda, queue, documents, bookkeeping, reads, logs, cost.total()];
-        table.row([name.to_owned()].into_iter().chain(dollars.map(|dollars| format!("{dollars:.2}"))));
+        let money = [gateway, lambda, queue, documents, bookkeeping, reads, logs, cost.total()];
+        table.row([name.to_owned()].into_iter().chain(money.map(dollars)));
     }
     table.print();
     Ok(())

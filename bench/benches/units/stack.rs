@@ -167,7 +167,7 @@ impl Stack {
         let parking = Arc::new(DynamoParking::new(client.clone(), &tables));
         let queue = Arc::new(CountingQueue { meter: Arc::clone(&meter), messages: Mutex::default() });
         let release = Release::new(parking.clone(), queue.clone(), clock.clone(), AGAIN_AFTER);
-        let replay = Replay::new(parking.clone(), log.clone(), queue.clone(), clock.clone(), AGAIN_AFTER);
+        let replay = Replay::new(release.clone(), log.clone());
         let ports =
             Ports { documents: faults.clone(), log, parking, queue: queue.clone(), clock: clock.clone() };
         let cache = ConnectorCache::settings_only(ConnectorRepository::new(faults.clone()), clock.clone());
@@ -176,10 +176,13 @@ impl Stack {
         Ok(Self { meter, clock, queue, faults, client, replay, ingest, worker })
     }
 
-    /// Replaces the ingest by one that has just started.
-    pub fn restart_ingest(&mut self) -> Result<()> {
+    /// Replaces the ingest by one that has just started, with the calls that init makes on AWS to open its
+    /// connections (`app::ingest` makes them over TLS only).
+    pub async fn restart_ingest(&mut self) -> Result<()> {
         self.ingest = cold_ingest(&self.meter, &self.faults, &self.queue, &self.clock)?;
-        Ok(())
+        self.faults.read(&DocumentKey::new("Warm", "up")?).await?;
+        self.meter.call("SQS attributes");
+        self.ingest.warm().await
     }
 
     /// Delivers `body`, signed; returns the event's id.
