@@ -1,0 +1,69 @@
+//! The trials, by feature. A trial's name is a statement that it shows to be true.
+
+mod api;
+mod crash;
+mod documents;
+mod log;
+mod parking;
+mod poison;
+mod refusals;
+mod replay;
+mod samples;
+mod schemes;
+mod storm;
+mod webhook;
+
+use crate::hub::Hub;
+
+/// The longest name of a connector.
+const MAX_CONNECTOR_BYTES: usize = 64;
+
+/// A trial.
+pub struct Case {
+    /// `module::statement`.
+    pub name: String,
+    /// The name of the connector that is its own.
+    pub connector: String,
+    /// Runs it; a panic is its failure.
+    pub run: Box<dyn Fn(&Hub, &str) + Send + Sync>,
+}
+
+impl Case {
+    fn new(module: &str, statement: &str, run: impl Fn(&Hub, &str) + Send + Sync + 'static) -> Self {
+        let module = module.rsplit("::").next().unwrap_or(module);
+        // The end of a statement tells it from others.
+        let connector = &statement[statement.len().saturating_sub(MAX_CONNECTOR_BYTES)..];
+        let connector = connector.trim_start_matches('_').to_owned();
+        Self { name: format!("{module}::{statement}"), connector, run: Box::new(run) }
+    }
+}
+
+macro_rules! cases {
+    ($($function:ident),* $(,)?) => {
+        vec![$(crate::cases::Case::new(module_path!(), stringify!($function), $function)),*]
+    };
+}
+use cases;
+
+/// Trials that may run side by side. The slow ones come first.
+pub fn calm() -> Vec<Case> {
+    [
+        webhook::cases(),
+        parking::cases(),
+        replay::cases(),
+        poison::cases(),
+        documents::cases(),
+        schemes::cases(),
+        refusals::cases(),
+        api::cases(),
+        samples::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Trials that kill workers, restart the stack, or look at all that the others left: one by one, in this order.
+pub fn disturbing() -> Vec<Case> {
+    [storm::cases(), log::cases(), crash::cases()].into_iter().flatten().collect()
+}

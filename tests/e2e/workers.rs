@@ -1,0 +1,49 @@
+//! Finds and kills this stack's event workers, as a crash would: at any instruction, with no last word.
+
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+/// Whether processes can be found here.
+pub const SUPPORTED: bool = cfg!(target_os = "linux");
+
+/// Kills a random worker of the stack in `root` now and then, until `stop` is set. Returns how many.
+pub fn kill_until(root: &Path, seed: u64, stop: &AtomicBool) -> usize {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut kills = 0;
+    while !stop.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(random.u64(150..700)));
+        let workers = workers(root);
+        if let Some(worker) = random.choice(workers) {
+            kills += usize::from(kill(worker));
+        }
+    }
+    kills
+}
+
+/// The processes of the stack's event workers.
+fn workers(root: &Path) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|process| is_worker(*process, root))
+        .collect()
+}
+
+/// Whether it runs from this stack's directory, and for the event worker's function.
+fn is_worker(process: u32, root: &Path) -> bool {
+    let Ok(program) = fs::read_link(format!("/proc/{process}/exe")) else { return false };
+    let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+    let mut variables = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    program.starts_with(root)
+        && variables.any(|v| v.starts_with("AWS_LAMBDA_FUNCTION_NAME=") && v.contains("EventWorker"))
+}
+
+fn kill(process: u32) -> bool {
+    Command::new("kill").args(["-KILL", &process.to_string()]).status().is_ok_and(|status| status.success())
+}
