@@ -327,7 +327,7 @@ impl EventWorker {
             .dimension("Status", if repeat { "repeat" } else { status.as_str() })
             .count("Events", 1)
             .duration("Age", now.duration_since(job.event.received_at))
-            .duration("Duration", now.duration_since(job.started_at))
+            .took(now.duration_since(job.started_at))
             .property("event_id", Some(job.event.id.as_str()))
             .property("event", Some(job.event.event.as_str()))
             .property("document", document.map(ToString::to_string))
