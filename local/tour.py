@@ -181,7 +181,7 @@ def print_next_steps(variables: dict[str, str], env_file: Path) -> None:
 
 {bold('Try')}
   . {env_file}
-  body='{{"name": "SAL-ORD-2026-00001", "docstatus": 0, "modified": "2026-11-23 09:00:00.000000", \
+  body='{{"doctype": "Sales Order", "name": "SAL-ORD-2026-00001", "docstatus": 0, "modified": "2026-11-23 09:00:00.000000", \
 "grand_total": 12.5, "delivery_date": "2026-12-01", "customer": "Hub Customer 0"}}'
   curl -sS "$API_URL/webhooks/erpnext/sales_order.after_insert" -d "$body" -H "X-Frappe-Webhook-Signature: \
 $(printf %s "$body" | openssl dgst -sha256 -hmac "$WEBHOOK_SECRET_ERPNEXT" -binary | base64)"

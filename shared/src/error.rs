@@ -135,8 +135,6 @@ error_codes! {
     /// The message was received many times and no attempt on it was ever recorded.
     PoisonMessage = "poison_message", Internal, "The message stops its worker";
 
-    /// The lease is held by someone else, or was lost.
-    LeaseLost = "lease_lost", Conflict, "The lease is not ours";
     /// A service we depend on did not answer in time or refused.
     DependencyUnavailable = "dependency_unavailable", Unavailable, "A service is not available";
     /// A defect of ours; the log has the cause.
@@ -222,10 +220,7 @@ impl Error {
     /// Whether the same request may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         matches!(self.code.kind(), Kind::Unavailable)
-            || matches!(
-                self.code,
-                ErrorCode::RevisionConflict | ErrorCode::InternalError | ErrorCode::LeaseLost
-            )
+            || matches!(self.code, ErrorCode::RevisionConflict | ErrorCode::InternalError)
     }
 
     /// The whole chain of causes, for the log.

@@ -1,6 +1,6 @@
 //! Documents: ERPNext's unit of data, and the one trait behind which they live.
 //!
-//! A [`DocumentStore`] is the built-in one on DynamoDB or, with one setting, an ERPNext site. Callers (the
+//! A [`DocumentStore`] is, for now, the built-in one on DynamoDB ([`dynamo`]). Callers (the
 //! event worker, the API) read a document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them
 //! together with the record of the event they answer: both happen, or neither.
 

@@ -243,7 +243,7 @@ async fn a_payload_that_does_not_fit_is_dead_with_the_reason_and_replayable() {
     let rig = Rig::new(&orders()).await;
     rig.work(&message("evt_1", &order("strict", 0, 1))).await;
     let entry = rig.entry("evt_1").await;
-    assert_eq!(entry.status, EventStatus::Dead);
+    assert_eq!((entry.status, entry.attempts, entry.history.len()), (EventStatus::Dead, 1, 1));
     assert!(entry.error.unwrap().detail.contains("/needed"));
     // The rule is mended, the event replayed from the whole message.
     let mut mended = orders();

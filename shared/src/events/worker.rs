@@ -187,8 +187,7 @@ impl EventWorker {
         match stop {
             Stop::Waiting(document) => self.wait_for(job, document).await,
             Stop::Rejected(error, document) => self.reject(job, &error, document).await,
-            Stop::Failed(error) if error.is_transient() => self.retry(job, &error).await,
-            Stop::Failed(error) => self.bury(job, &error).await,
+            Stop::Failed(error) => self.fail(job, &error).await,
         }
     }
 
@@ -217,11 +216,11 @@ impl EventWorker {
         Ok(Disposition::Done)
     }
 
-    async fn retry(&self, job: Job, error: &Error) -> Result<Disposition> {
+    /// Counts the failed attempt. Another one follows if that can help and the schedule has one left.
+    async fn fail(&self, job: Job, error: &Error) -> Result<Disposition> {
         let now = self.ports.clock.now();
         let attempt = FailedAttempt {
             failure: failure(error),
-            document: None,
             started_at: job.started_at,
             finished_at: now,
             parked: job.parked.is_some(),
@@ -233,17 +232,21 @@ impl EventWorker {
             Counted::Parked => return Ok(Disposition::Done),
         };
         warn!(attempts, error = ?error, "attempt failed");
-        let settings = self.connectors.get(&job.event.connector).await?;
-        let schedule = settings.map(|connector| connector.settings.retry.clone()).unwrap_or_default();
-        let Some(seconds) = schedule.delays_seconds.get(attempts.saturating_sub(1) as usize) else {
-            return self.bury(job, error).await;
-        };
+        let delays = self.delays(&job.event.connector).await?;
+        let seconds = delays.get(attempts.saturating_sub(1) as usize).filter(|_| error.is_transient());
+        let Some(seconds) = seconds else { return self.bury(job, error).await };
         let wait = Duration::from_secs(u64::from(*seconds));
         if job.parked.is_none() && wait <= MAX_QUEUE_DELAY {
             return Ok(Disposition::Again(wait));
         }
         let due = now.saturating_add(SignedDuration::from_secs(i64::from(*seconds))).unwrap_or(now);
         self.park(job, ParkedState::Delayed, Some(due), 0, failure(error)).await
+    }
+
+    /// The waits between attempts, in seconds; the usual ones for a connector that is gone.
+    async fn delays(&self, connector: &str) -> Result<Vec<u32>> {
+        let connector = self.connectors.get(connector).await?;
+        Ok(connector.map(|connector| connector.settings.retry.clone()).unwrap_or_default().delays_seconds)
     }
 
     /// Parks the event until `document` exists. Looks once more after parking, so that a document created in
@@ -282,10 +285,6 @@ impl EventWorker {
         failure: Failure,
     ) -> Result<Disposition> {
         let status = if state == ParkedState::Dead { EventStatus::Dead } else { EventStatus::Parked };
-        let document = match &state {
-            ParkedState::Waiting { document } => Some(document.clone()),
-            _ => None,
-        };
         let item = ParkedItem {
             id: job.event.id.clone(),
             connector: job.event.connector.clone(),
@@ -297,10 +296,10 @@ impl EventWorker {
             failure: failure.clone(),
         };
         self.ports.parking.park(&item).await?;
-        if !self.ports.log.mark(&job.facts, status, Some(&failure), document.as_ref()).await? {
+        if !self.ports.log.mark(&job.facts, status, Some(&failure)).await? {
             return self.already_ended(&job).await;
         }
-        self.emit(&job, status, false, document.as_ref());
+        self.emit(&job, status, false, None);
         Ok(Disposition::Done)
     }
 

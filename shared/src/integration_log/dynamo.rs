@@ -321,7 +321,6 @@ impl IntegrationLog for DynamoLog {
         update.set("status", s(status.as_str()));
         update.set("duration_ms", n(milliseconds(attempt.started_at, attempt.finished_at)));
         update.set("updated_at", time(attempt.finished_at));
-        update.document(attempt.document.as_ref());
         update.failure(Some(&attempt.failure));
         update.count_attempt();
         let allowed = |status: EventStatus| !status.is_final() && (attempt.parked || !status.is_parked());
@@ -338,18 +337,11 @@ impl IntegrationLog for DynamoLog {
         }
     }
 
-    async fn mark(
-        &self,
-        facts: &EventFacts,
-        status: EventStatus,
-        error: Option<&Failure>,
-        document: Option<&DocumentKey>,
-    ) -> Result<bool> {
+    async fn mark(&self, facts: &EventFacts, status: EventStatus, error: Option<&Failure>) -> Result<bool> {
         let mut update = Expression::default();
         update.facts(facts)?;
         update.set("status", s(status.as_str()));
         update.set("updated_at", time(self.clock.now()));
-        update.document(document);
         if error.is_some() {
             update.failure(error);
         }

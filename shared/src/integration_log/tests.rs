@@ -43,7 +43,6 @@ fn completion(facts: EventFacts, status: EventStatus) -> EventCompletion {
 fn failed(parked: bool) -> FailedAttempt {
     FailedAttempt {
         failure: Failure { code: "dependency_unavailable".into(), detail: "down".into() },
-        document: None,
         started_at: start(),
         finished_at: start(),
         parked,
@@ -76,7 +75,7 @@ async fn what_has_ended_is_never_reopened() {
             Recorded::Before
         );
         assert_eq!(log.record_failure(&facts, &failed(true)).await.unwrap(), Counted::Ended);
-        assert!(!log.mark(&facts, EventStatus::Dead, None, None).await.unwrap());
+        assert!(!log.mark(&facts, EventStatus::Dead, None).await.unwrap());
         let entry = log.get(&facts.id).await.unwrap().unwrap();
         assert_eq!((entry.status, entry.attempts), (status, 1));
     }
@@ -86,7 +85,7 @@ async fn what_has_ended_is_never_reopened() {
 async fn what_is_parked_ends_only_with_its_parked_item() {
     let (log, _dynamo) = log().await;
     let facts = facts("evt_1", start());
-    assert!(log.mark(&facts, EventStatus::Dead, None, None).await.unwrap());
+    assert!(log.mark(&facts, EventStatus::Dead, None).await.unwrap());
     let mut ended = completion(facts.clone(), EventStatus::Ignored);
     assert_eq!(log.finish(&ended).await.unwrap(), Recorded::Parked);
     assert_eq!(log.record_failure(&facts, &failed(false)).await.unwrap(), Counted::Parked);

@@ -186,7 +186,8 @@ impl DynamoParking {
         after: Option<&str>,
     ) -> Result<Vec<(String, Item)>> {
         let prefix = query.connector.as_ref().map(|connector| format!("{connector}#")).unwrap_or_default();
-        let lowest = after.unwrap_or(&prefix).to_owned();
+        // A key may not be empty; nothing sorts below a space.
+        let lowest = after.unwrap_or(if prefix.is_empty() { " " } else { &prefix }).to_owned();
         let highest = format!("{prefix}\u{10FFFF}");
         let shards = (0..SHARDS).map(|shard| {
             self.client

@@ -50,7 +50,7 @@ impl Replay {
     /// Makes the item due and starts its count anew; `false` if it is resolved by now, and gone.
     async fn prepare(&self, item: &ParkedItem) -> Result<bool> {
         if let Cargo::Event(event) = &item.cargo
-            && !self.log.mark(&EventFacts::of(event), EventStatus::Queued, None, None).await?
+            && !self.log.mark(&EventFacts::of(event), EventStatus::Queued, None).await?
         {
             self.release.parking.remove(&item.id).await?;
             return Ok(false);
