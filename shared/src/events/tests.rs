@@ -400,6 +400,39 @@ async fn an_effect_whose_answer_was_lost_happens_once() {
 }
 
 #[tokio::test]
+async fn what_waits_is_freed_although_the_creator_lost_its_answer_or_died() {
+    let (rig, faulty) = faulty_rig().await;
+    let customer = |id: &str, name: &str| {
+        message(id, &json!({ "event": "customer", "customer": name, "at": 1_795_000_000 }))
+    };
+    for (n, name) in [(1, "C-1"), (2, "C-2")] {
+        let mut linked = order("linked", 0, n);
+        linked["customer"] = name.into();
+        linked["order"] = format!("O-{n}").into();
+        rig.work(&message(&format!("evt_{n}"), &linked)).await;
+    }
+    faulty.after.store(1, Ordering::Relaxed);
+    rig.work(&customer("evt_c1", "C-1")).await;
+    rig.drain().await;
+    assert_eq!(status(&rig, "evt_1").await, EventStatus::Done);
+    // Committed, and dead before it freed anything: the message is delivered again.
+    rig.work(&customer("evt_c2", "C-2")).await;
+    let waiting = rig.parked("evt_2").await.unwrap();
+    rig.queue.take();
+    rig.ports
+        .parking
+        .park(&ParkedItem {
+            state: ParkedState::Waiting { document: DocumentKey::new("Customer", "C-2").unwrap() },
+            ..waiting
+        })
+        .await
+        .unwrap();
+    rig.work(&customer("evt_c2", "C-2")).await;
+    rig.drain().await;
+    assert_eq!(status(&rig, "evt_2").await, EventStatus::Done);
+}
+
+#[tokio::test]
 async fn a_panic_is_the_failed_attempt_of_its_message_alone() {
     let (rig, faulty) = faulty_rig().await;
     faulty.panics.store(1, Ordering::Relaxed);

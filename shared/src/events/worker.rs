@@ -203,7 +203,7 @@ impl EventWorker {
         };
         let recorded = super::attempt::finish(&*self.ports.log, completion).await?;
         let repeat = recorded == Recorded::Before;
-        let ended = Ended { status: EventStatus::Rejected, document, repeat, created: Vec::new() };
+        let ended = Ended { status: EventStatus::Rejected, document, repeat, frees: Vec::new() };
         self.conclude(&job, &ended).await
     }
 
@@ -303,17 +303,22 @@ impl EventWorker {
         Ok(Disposition::Done)
     }
 
-    /// Another delivery ended the event meanwhile: nothing of it may stay parked.
+    /// The event ended meanwhile, by another delivery or by a commit of ours whose answer was lost: nothing of it
+    /// may stay parked, and what waited for its document may not have been freed.
     async fn already_ended(&self, job: &Job) -> Result<Disposition> {
         self.ports.parking.remove(&job.event.id).await?;
+        let entry = self.ports.log.get(&job.event.id).await?;
+        if let Some(document) = entry.and_then(|entry| entry.document) {
+            self.release.waiting_for(&document).await;
+        }
         Ok(Disposition::Done)
     }
 
-    /// Logs how an event ended, and frees what waited for the documents it created. A failure to free is not
+    /// Logs how an event ended, and frees what waits for its documents. A failure to free is not
     /// one of the event: the sweeper finds what waits.
     async fn report(&self, job: &Job, ended: &Ended) {
         self.emit(job, ended.status, ended.repeat, ended.document.as_ref());
-        for document in &ended.created {
+        for document in &ended.frees {
             self.release.waiting_for(document).await;
         }
     }
