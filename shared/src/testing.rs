@@ -241,10 +241,10 @@ impl Rig {
         Self { dynamo, ports, queue, clock, worker, release, replay, repository }
     }
 
-    /// Replaces the connector's settings, and waits until no instance remembers the old ones.
+    /// Replaces the connector's settings; an instance may remember the old ones for a while.
     pub async fn configure(&self, settings: &ConnectorSettings) {
+        self.clock.advance(SignedDuration::from_secs(2));
         self.repository.put(settings, "Administrator", &*self.clock).await.unwrap();
-        self.clock.advance(SignedDuration::from_secs(61));
     }
 
     /// Works on one message.

@@ -16,12 +16,8 @@ use std::{
 const FUNCTIONS: [&str; 3] = ["api", "event-worker", "webhook-ingest"];
 /// Short times, so that what a crash leaves hidden comes back within a trial, and no more workers than two
 /// processors can use.
-const PARAMETERS: [&str; 4] = [
-    "EventWorkerTimeoutSeconds=2",
-    "EventsVisibilitySeconds=12",
-    "LeaseSeconds=4",
-    "WorkerConcurrency=4",
-];
+const PARAMETERS: [&str; 4] =
+    ["EventWorkerTimeoutSeconds=2", "EventsVisibilitySeconds=12", "LeaseSeconds=4", "WorkerConcurrency=4"];
 
 /// A running stack.
 pub struct Stack {

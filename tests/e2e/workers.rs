@@ -6,20 +6,32 @@ use std::{
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Whether processes can be found here.
 pub const SUPPORTED: bool = cfg!(target_os = "linux");
 
-/// Kills a random worker of the stack in `root` now and then, until `stop` is set. Returns how many.
-pub fn kill_until(root: &Path, seed: u64, stop: &AtomicBool) -> usize {
+/// Does `work` while random workers of the stack in `root` are killed now and then, for `least` at least. Returns
+/// what came of it and how many were killed.
+pub fn kill_during<T>(root: &Path, seed: u64, least: Duration, work: impl FnOnce() -> T) -> (T, usize) {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let killer = scope.spawn(|| kill_until(root, seed, &stop));
+        let began_at = Instant::now();
+        let result = work();
+        thread::sleep(least.saturating_sub(began_at.elapsed()));
+        stop.store(true, Ordering::Relaxed);
+        (result, killer.join().expect("the killer does not panic"))
+    })
+}
+
+fn kill_until(root: &Path, seed: u64, stop: &AtomicBool) -> usize {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut kills = 0;
     while !stop.load(Ordering::Relaxed) {
         thread::sleep(Duration::from_millis(random.u64(150..700)));
-        let workers = workers(root);
-        if let Some(worker) = random.choice(workers) {
+        if let Some(worker) = random.choice(workers(root)) {
             kills += usize::from(kill(worker));
         }
     }

@@ -46,6 +46,10 @@ fn query(call: &Call<'_>) -> Result<LogQuery> {
     let now = call.services.clock.now();
     let to =
         time(call, "to")?.unwrap_or_else(|| now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(now));
+    let from = time(call, "from")?;
+    if from.is_some_and(|from| from > to) {
+        return Err(Error::field("from", "invalid", "must not be later than to"));
+    }
     let oldest = now.saturating_sub(RETENTION).unwrap_or(now);
     let default_from = to.saturating_sub(DEFAULT_WINDOW).unwrap_or(to);
     let status = call.query("status").map(|text| {
@@ -60,7 +64,7 @@ fn query(call: &Call<'_>) -> Result<LogQuery> {
     };
     Ok(LogQuery {
         connector: String::new(),
-        from: time(call, "from")?.unwrap_or(default_from).max(oldest),
+        from: from.unwrap_or(default_from).max(oldest),
         to,
         status: status.transpose()?,
         document,

@@ -87,7 +87,13 @@ impl Attempt<'_> {
 
     async fn connector(&self) -> Result<std::sync::Arc<Connector>> {
         let name = &self.event.connector;
-        self.connectors.get(name).await?.ok_or_else(|| {
+        // What comes out of the parking may come because someone has just mended the settings.
+        let found = if self.parked {
+            self.connectors.get_recent(name).await?
+        } else {
+            self.connectors.get(name).await?
+        };
+        found.ok_or_else(|| {
             Error::new(ErrorCode::UnknownConnector, format!("the connector {name:?} does not exist any more"))
         })
     }

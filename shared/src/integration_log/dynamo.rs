@@ -371,7 +371,8 @@ impl IntegrationLog for DynamoLog {
         let mut day = day_of(parse_place(&before)?);
         let mut items: Vec<EntrySummary> = Vec::new();
         let mut read = 0;
-        while day >= day_of(query.from) {
+        // A time before `from` leaves nothing to read, and DynamoDB refuses a range that ends before it begins.
+        while day >= day_of(query.from) && before > from {
             let (entries, more) = self.day(query, day, &before, &from).await?;
             read += entries.len();
             let last = entries.last().map(EntrySummary::position);

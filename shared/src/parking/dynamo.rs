@@ -189,6 +189,9 @@ impl DynamoParking {
         // A key may not be empty; nothing sorts below a space.
         let lowest = after.unwrap_or(if prefix.is_empty() { " " } else { &prefix }).to_owned();
         let highest = format!("{prefix}\u{10FFFF}");
+        if lowest > highest {
+            return Ok(Vec::new());
+        }
         let shards = (0..SHARDS).map(|shard| {
             self.client
                 .query()

@@ -129,3 +129,23 @@ async fn lists_page_through_states_and_connectors_without_loss() {
     assert_eq!(pages(None, Some("bank")).await.len(), 12);
     assert_eq!(pages(None, Some("nobody")).await.len(), 0);
 }
+
+#[tokio::test]
+async fn a_cursor_of_another_list_leads_to_no_other_connector() {
+    let (parking, _dynamo) = parking().await;
+    for connector in ["bank", "shop", "zoo"] {
+        for n in 0..3 {
+            parking.park(&item(&format!("evt_{connector}_{n}"), connector, ParkedState::Dead)).await.unwrap();
+        }
+    }
+    let list = async |connector: &str, cursor: Option<String>| {
+        let query = ParkedQuery { state: None, connector: Some(connector.into()), limit: 2, cursor };
+        parking.list(&query).await.unwrap()
+    };
+    for (of, connector) in [("bank", "shop"), ("zoo", "shop"), ("zoo", "bank")] {
+        let cursor = list(of, None).await.next;
+        assert!(cursor.is_some());
+        let page = list(connector, cursor).await;
+        assert!(page.items.iter().all(|item| item.connector == connector), "{of} {connector}");
+    }
+}

@@ -47,6 +47,9 @@ fn every_error_is_a_problem_with_a_stable_code(hub: &Hub, _: &str) {
         answer.is_problem(400, "invalid_input");
         assert_eq!(answer.body["errors"][0]["field"], field, "{path}: {}", answer.body);
     }
+    let backwards =
+        "/v2/integration-logs?connector=erpnext&from=2026-11-22T10:00:00Z&to=2026-11-22T09:00:00Z";
+    hub.api("GET", backwards, None).is_problem(400, "invalid_input");
     for path in ["/v2/documents/Order?cursor=x", "/v2/parked?cursor=x", "/v2/integration-logs?cursor=x"] {
         hub.api("GET", path, None).is_problem(400, "invalid_input");
     }
@@ -88,8 +91,7 @@ fn documents_are_listed_page_by_page_without_loss(hub: &Hub, _: &str) {
         let names: BTreeSet<String> =
             listed.iter().map(|document| document["name"].as_str().unwrap().to_owned()).collect();
         assert_eq!(names, created, "{order}");
-        let times: Vec<&str> =
-            listed.iter().map(|document| document["modified"].as_str().unwrap()).collect();
+        let times: Vec<&str> = listed.iter().map(|document| document["modified"].as_str().unwrap()).collect();
         assert!(times.is_sorted_by(|a, b| if order == "asc" { a <= b } else { a >= b }), "{times:?}");
     }
 }

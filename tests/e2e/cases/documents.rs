@@ -50,8 +50,12 @@ fn submit_and_cancel_follow_the_docstatus(hub: &Hub, name: &str) {
         "event": "updated",
         "effect": { "action": "update", "doctype": doctype, "name": "/name", "mapping": { "copy": ["customer"] } },
     });
-    let rules =
-        json!([create, update, by_name("submitted", "submit", doctype), by_name("cancelled", "cancel", doctype)]);
+    let rules = json!([
+        create,
+        update,
+        by_name("submitted", "submit", doctype),
+        by_name("cancelled", "cancel", doctype)
+    ]);
     let connector = hub.connector(name, json!({ "event": { "body": "/event" }, "rules": rules }));
     let step = |event: &str, second: u8, status: &str| {
         let mut body = order("D-1", 0, second, 1.0);
@@ -102,8 +106,7 @@ fn create_by_series(event: &str, doctype: &str, series: &str, block: u32) -> Val
 }
 
 fn names(connector: &Connector<'_>, doctype: &str) -> BTreeSet<String> {
-    let documents =
-        connector.hub.all(&format!("/v2/documents/{}", crate::hub::encode(doctype)), 500);
+    let documents = connector.hub.all(&format!("/v2/documents/{}", crate::hub::encode(doctype)), 500);
     documents.iter().map(|document| document["name"].as_str().unwrap().to_owned()).collect()
 }
 

@@ -11,10 +11,7 @@ use crate::hub::{Hub, mirror, order};
 const SIGNATURE_BYTES: usize = 20;
 
 pub fn cases() -> Vec<Case> {
-    cases![
-        an_events_lines_carry_its_id_and_its_metrics,
-        no_line_holds_a_secret_a_key_or_a_signature,
-    ]
+    cases![an_events_lines_carry_its_id_and_its_metrics, no_line_holds_a_secret_a_key_or_a_signature,]
 }
 
 /// The lines of a function that are JSON.

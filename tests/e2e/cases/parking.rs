@@ -62,6 +62,8 @@ fn an_event_whose_parent_is_missing_is_freed_by_the_parents_webhook(hub: &Hub, n
     let ids: Vec<String> = (1..=3).map(|i| park(&connector, &format!("{name}-{i}"), "A-1")).collect();
     let waiting = hub.all(&format!("/v2/parked?state=waiting&connector={name}"), 2);
     assert_eq!(waiting.len(), 3, "{waiting:?}");
+    let of_all = hub.all("/v2/parked?state=waiting", 500);
+    assert_eq!(of_all.iter().filter(|item| item["connector"] == name).count(), 3, "{of_all:?}");
     connector.settle("order.after_insert", &order("A-1", 0, 1, 1.0), "done");
     for id in &ids {
         is_free(hub, id);

@@ -14,11 +14,18 @@ fn sample(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+fn json_text(text: &Value) -> Value {
+    serde_json::from_str(text.as_str().unwrap()).unwrap()
+}
+
 fn sample_events_are_answered_by_their_functions(hub: &Hub, _: &str) {
     for name in ["webhook-ingest", "webhook-ingest-base64"] {
         let answer = hub.aws.invoke("WebhookIngest", &sample(name));
         assert_eq!(answer["statusCode"], 202, "{name}: {answer}");
     }
+    let answer: Value = json_text(&hub.aws.invoke("WebhookIngest", &sample("webhook-ingest"))["body"]);
+    let queued = json_text(&sample("event-worker-sqs")["Records"][0]["body"]);
+    assert_eq!(answer["data"]["id"], queued["id"], "the queue's sample is what becomes of the webhook's");
     let mut question = sample("api-get-document");
     assert_eq!(hub.aws.invoke("Api", &question)["statusCode"], 401);
     question["headers"]["x-api-key"] = hub.stack.variables.get("API_KEY").into();

@@ -1,15 +1,6 @@
 //! Many deliveries of few events, in any order, at once, while workers die: still one effect an event.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, env, sync::Mutex, thread, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -149,20 +140,10 @@ fn each_event_has_one_effect_however_many_workers_are_killed(hub: &Hub, name: &s
 
 /// Does something while workers are killed, which goes on for some seconds at least.
 fn while_workers_die<T>(hub: &Hub, seed: u64, work: impl FnOnce() -> T) -> T {
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let killer = scope.spawn(|| workers::kill_until(hub.stack.root(), seed, &stop));
-        let stopper = scope.spawn(|| {
-            thread::sleep(KILLING);
-            stop.store(true, Ordering::Relaxed);
-        });
-        let result = work();
-        stopper.join().unwrap();
-        let kills = killer.join().unwrap();
-        println!("{kills} workers were killed");
-        assert!(kills >= 3, "only {kills} workers were killed: nothing was tried");
-        result
-    })
+    let (result, kills) = workers::kill_during(hub.stack.root(), seed, KILLING, work);
+    println!("{kills} workers were killed");
+    assert!(kills >= 3, "only {kills} workers were killed: nothing was tried");
+    result
 }
 
 fn each_comment_is_one_row_however_many_workers_are_killed(hub: &Hub, name: &str) {
@@ -181,10 +162,8 @@ fn each_comment_is_one_row_however_many_workers_are_killed(hub: &Hub, name: &str
             },
         },
     });
-    let connector = hub.connector(
-        name,
-        json!({ "identity": { "by": "body" }, "version": null, "rules": [append] }),
-    );
+    let connector =
+        hub.connector(name, json!({ "identity": { "by": "body" }, "version": null, "rules": [append] }));
     hub.api("POST", &format!("/v2/documents/{}", encode(doctype)), Some(&json!({ "name": name }))).data(201);
     let bodies: Vec<Value> =
         (0..COMMENTS).map(|i| json!({ "issue": name, "content": format!("comment {i}") })).collect();

@@ -58,8 +58,7 @@ fn a_secret_added_while_instances_are_warm_is_accepted(hub: &Hub, name: &str) {
         { "name": "current", "reference": format!("{name}/current") },
         { "name": "next", "reference": reference },
     ]);
-    let connector =
-        hub.connector(name, json!({ "secrets": secrets, "rules": [mirror("*", "Next Order")] }));
+    let connector = hub.connector(name, json!({ "secrets": secrets, "rules": [mirror("*", "Next Order")] }));
     connector.settle("order.insert", &order("W-1", 0, 1, 1.0), "done");
     let body = order("W-2", 0, 2, 1.0).to_string();
     let headers = connector.signed_by("next", body.as_bytes());
