@@ -186,8 +186,10 @@ impl DynamoParking {
         after: Option<&str>,
     ) -> Result<Vec<(String, Item)>> {
         let prefix = query.connector.as_ref().map(|connector| format!("{connector}#")).unwrap_or_default();
-        // A key may not be empty; nothing sorts below a space.
-        let lowest = after.unwrap_or(if prefix.is_empty() { " " } else { &prefix }).to_owned();
+        // A space is below every place: DynamoDB refuses an empty text as a key, in a condition too.
+        let first = if prefix.is_empty() { " " } else { &prefix };
+        // A cursor from a list of other connectors leads neither out of this one nor to a range that ends before it begins.
+        let lowest = after.map_or(first, |after| after.max(first)).to_owned();
         let highest = format!("{prefix}\u{10FFFF}");
         if lowest > highest {
             return Ok(Vec::new());
