@@ -1,6 +1,8 @@
 //! The sample events in `events/` are what the functions are triggered with: each is read as its function reads
 //! it. Use them with `cargo lambda invoke --data-file events/NAME.json FUNCTION`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test: a panic is how it fails")]
+
 #[allow(dead_code, reason = "it signs for the end-to-end tests too")]
 #[path = "e2e/signing.rs"]
 mod signing;

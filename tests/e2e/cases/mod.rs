@@ -18,14 +18,17 @@ use crate::hub::Hub;
 /// The longest name of a connector.
 const MAX_CONNECTOR_BYTES: usize = 64;
 
+/// What a trial does, with the hub and the name of the connector that is its own. A panic is its failure.
+type Run = Box<dyn Fn(&Hub, &str) + Send + Sync>;
+
 /// A trial.
 pub struct Case {
     /// `module::statement`.
     pub name: String,
     /// The name of the connector that is its own.
     pub connector: String,
-    /// Runs it; a panic is its failure.
-    pub run: Box<dyn Fn(&Hub, &str) + Send + Sync>,
+    /// Runs it.
+    pub run: Run,
 }
 
 impl Case {
