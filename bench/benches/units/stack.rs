@@ -42,7 +42,6 @@ use crate::meter::{Interceptor, Meter};
 const SECRET: &[u8] = b"a secret of thirty-two characters";
 /// SQS bills a request for each 64 KB of what it carries.
 const SQS_CHUNK: usize = 64 * 1024;
-const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(6);
 
 pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -166,7 +165,7 @@ impl Stack {
         let log = Arc::new(DynamoLog::new(client.clone(), tables.clone(), clock.clone()));
         let parking = Arc::new(DynamoParking::new(client.clone(), &tables));
         let queue = Arc::new(CountingQueue { meter: Arc::clone(&meter), messages: Mutex::default() });
-        let release = Release::new(parking.clone(), queue.clone(), clock.clone(), AGAIN_AFTER);
+        let release = Release::new(parking.clone(), queue.clone());
         let replay = Replay::new(release.clone(), log.clone());
         let ports =
             Ports { documents: faults.clone(), log, parking, queue: queue.clone(), clock: clock.clone() };

@@ -264,7 +264,7 @@ impl EventWorker {
         let state = ParkedState::Waiting { document: document.clone() };
         let disposition = self.park(job, state, Some(due), waits, failure(&missing)).await?;
         if self.ports.documents.get(&document).await?.is_some() {
-            self.release.send(&[id]).await?;
+            self.release.send(vec![id]).await?;
         }
         Ok(disposition)
     }

@@ -64,6 +64,26 @@ async fn an_entry_tells_the_whole_life_of_an_event() {
 }
 
 #[tokio::test]
+async fn an_entry_stays_within_one_write_unit_by_cutting_the_body() {
+    let (log, dynamo) = log().await;
+    let noise: String = (0..1_000u32).map(|n| n.wrapping_mul(2_654_435_761).to_string()).collect();
+    let long = EventFacts {
+        redacted_body: format!("{{\"a\": \"{noise}\"}}"),
+        ..facts(&"evt_long_id".repeat(3), start())
+    };
+    log.record_failure(&long, &failed(false)).await.unwrap();
+    let mut ended = completion(long.clone(), EventStatus::Rejected);
+    ended.error = Some(Failure { code: "docstatus_forbids".into(), detail: "it is submitted".into() });
+    log.finish(&ended).await.unwrap();
+    let items = dynamo.client.scan().table_name("logs").send().await.unwrap().items.unwrap();
+    let entry = items.into_iter().find(|item| item["sk"].as_s().is_ok_and(|sk| sk == "E")).unwrap();
+    let bytes: usize = entry.iter().map(|(name, value)| name.len() + crate::dynamo::size(value)).sum();
+    assert!((900..=1_024).contains(&bytes), "{bytes} bytes");
+    let kept = log.get(&long.id).await.unwrap().unwrap().facts.redacted_body;
+    assert!(kept.ends_with('…') && long.redacted_body.starts_with(kept.trim_end_matches('…')), "{kept}");
+}
+
+#[tokio::test]
 async fn what_has_ended_is_never_reopened() {
     let (log, _dynamo) = log().await;
     let facts = facts("evt_1", start());
