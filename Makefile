@@ -57,8 +57,9 @@ unit: venv-dev ## Unit tests, Rust and Python
 e2e: venv-dev ## End-to-end tests: the real binaries on a local stack of their own
 	@$(CHECKS) e2e
 
-bench: ## Benchmarks
-	cargo bench --workspace
+bench: venv ## Time, AWS cost, start-up and throughput, as in docs/benchmarks.md
+	@cargo build --release --workspace
+	@cargo bench --workspace --bench ingest --bench signature --bench units --bench start --bench load
 
 preflight:
 	@$(PYTHON) local/preflight.py

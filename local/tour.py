@@ -58,11 +58,13 @@ def run(variables: dict[str, str], connectors: Path) -> None:
     """
     api = Api.of(variables)
     say(dim(f"  {'webhook':<38}{'answer':<31}{'event':<40}what became of it"))
-    documents, surprises = {}, 0
+    documents, seen, surprises = {}, set(), 0
     for delivery in deliveries(variables, connectors):
         answer = post(api, delivery)
         entry = settled_entry(api, answer)
-        say(line(delivery, answer, entry))
+        repeat = answer.ok and answer.data["id"] in seen
+        seen.add(answer.data["id"] if answer.ok else None)
+        say(line(delivery, answer, entry) + (dim("  (the same event: nothing is done twice)") if repeat else ""))
         surprises += not as_expected(delivery, answer, entry)
         if entry and (document := entry.get("document")):
             documents[document["doctype"], document["name"]] = None
@@ -179,7 +181,7 @@ def print_next_steps(variables: dict[str, str], env_file: Path) -> None:
 
 {bold('Try')}
   . {env_file}
-  body='{{"name": "SAL-ORD-2026-00001", "docstatus": 0, "modified": "2026-11-23 09:00:00.000000", \
+  body='{{"doctype": "Sales Order", "name": "SAL-ORD-2026-00001", "docstatus": 0, "modified": "2026-11-23 09:00:00.000000", \
 "grand_total": 12.5, "delivery_date": "2026-12-01", "customer": "Hub Customer 0"}}'
   curl -sS "$API_URL/webhooks/erpnext/sales_order.after_insert" -d "$body" -H "X-Frappe-Webhook-Signature: \
 $(printf %s "$body" | openssl dgst -sha256 -hmac "$WEBHOOK_SECRET_ERPNEXT" -binary | base64)"

@@ -1,1 +1,7 @@
-//! x
+//! What the benchmarks share: deliveries as providers send them, and ports that answer at once.
+//!
+//! The benchmarks themselves are in `benches/`; docs/benchmarks.md says what each measures and what came out.
+
+pub mod delivery;
+pub mod ports;
+pub mod table;

@@ -99,22 +99,11 @@ struct Adapters {
 }
 
 impl Adapters {
-    fn new(
-        aws: &SdkConfig,
-        dynamo: &aws_sdk_dynamodb::Client,
-        tables: &Tables,
-        queue_url: &str,
-        visibility: Duration,
-    ) -> Self {
+    fn new(aws: &SdkConfig, dynamo: &aws_sdk_dynamodb::Client, tables: &Tables, queue_url: &str) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let parking: Arc<dyn ParkingLot> = Arc::new(DynamoParking::new(dynamo.clone(), tables));
         let queue = queue(aws, queue_url);
-        let release = Release::new(
-            Arc::clone(&parking),
-            Arc::clone(&queue),
-            Arc::clone(&clock),
-            again_after(visibility),
-        );
+        let release = Release::new(Arc::clone(&parking), Arc::clone(&queue));
         Self {
             documents: Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
             log: Arc::new(DynamoLog::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
@@ -157,12 +146,12 @@ pub async fn worker() -> Result<WorkerFunction> {
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
     let Adapters { clock, documents, log, parking, queue, release } =
-        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, config.visibility);
+        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
     let connectors =
         ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&documents)), Arc::clone(&clock));
     let lease = SignedDuration::try_from(config.lease).unwrap_or(SignedDuration::from_secs(45));
     let leases = Arc::new(DynamoLeases::new(dynamo, &config.tables, Arc::clone(&clock), lease));
-    let sweeper = Sweeper::new(release.clone(), leases);
+    let sweeper = Sweeper::new(release.clone(), leases, Arc::clone(&clock), again_after(config.visibility));
     warm(&aws, touch_documents(&*documents)).await;
     let ports = Ports { documents, log, parking, queue: Arc::clone(&queue), clock };
     let worker = Arc::new(EventWorker::new(ports, connectors, release));
@@ -175,7 +164,7 @@ pub async fn api() -> Result<Api> {
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
     let Adapters { clock, documents, log, parking, release, .. } =
-        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, config.visibility);
+        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
     let keys = ApiKeys::new(secrets, config.admin_api_key_id, Arc::clone(&clock));

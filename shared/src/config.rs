@@ -75,8 +75,6 @@ pub struct ApiConfig {
     pub events_queue_url: String,
     /// The Secrets Manager secret with the first API key.
     pub admin_api_key_id: String,
-    /// How long SQS hides a message that is being worked on.
-    pub visibility: Duration,
 }
 
 fn tables(env: &Environment<'_>) -> Result<Tables> {
@@ -118,7 +116,6 @@ impl ApiConfig {
             tables: tables(env)?,
             events_queue_url: env.text("EVENTS_QUEUE_URL")?,
             admin_api_key_id: env.text("ADMIN_API_KEY_ID")?,
-            visibility: env.seconds("VISIBILITY_SECONDS", 180)?,
         })
     }
 }

@@ -67,9 +67,28 @@ pub fn body(text: &str) -> Result<AttributeValue> {
     })
 }
 
+/// As much of `text` as fits `budget` bytes, deflated where that helps; what is cut ends in `…`.
+pub fn body_within(text: &str, budget: usize) -> Result<AttributeValue> {
+    if text.len() <= budget {
+        return Ok(s(text));
+    }
+    let mut kept = text.to_owned();
+    loop {
+        let deflated = deflate(kept.as_bytes())?;
+        if deflated.len() <= budget || kept.len() <= '…'.len_utf8() {
+            return Ok(AttributeValue::B(Blob::new(deflated)));
+        }
+        // Aims a little short, so that the second try fits.
+        let aim = kept.len() * budget / deflated.len() * 15 / 16;
+        let end = (0..=aim).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+        kept = format!("{}…", &text[..end]);
+    }
+}
+
 /// How many bytes of an item `value` takes.
 pub fn size(value: &AttributeValue) -> usize {
     match value {
+        AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
         AttributeValue::S(text) => text.len(),
         AttributeValue::B(blob) => blob.as_ref().len(),
         _ => 0,

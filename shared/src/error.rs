@@ -36,10 +36,10 @@ pub enum Kind {
 }
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $kind:ident, $title:literal;)*) => {
+    ($($(#[doc = $meaning:literal])+ $name:ident = $code:literal, $kind:ident, $title:literal;)*) => {
         /// The stable codes callers may rely on.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum ErrorCode { $($(#[$doc])* $name,)* }
+        pub enum ErrorCode { $($(#[doc = $meaning])+ $name,)* }
 
         impl ErrorCode {
             /// Every code, in the order of the reference.
@@ -58,6 +58,11 @@ macro_rules! error_codes {
             /// A short sentence that is the same for every occurrence.
             pub fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
+            }
+
+            /// What it means, as `docs/errors.md` explains it: the variant's own documentation.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($meaning),+).trim_start(),)* }
             }
         }
     };
@@ -130,8 +135,6 @@ error_codes! {
     /// The message was received many times and no attempt on it was ever recorded.
     PoisonMessage = "poison_message", Internal, "The message stops its worker";
 
-    /// The lease is held by someone else, or was lost.
-    LeaseLost = "lease_lost", Conflict, "The lease is not ours";
     /// A service we depend on did not answer in time or refused.
     DependencyUnavailable = "dependency_unavailable", Unavailable, "A service is not available";
     /// A defect of ours; the log has the cause.
@@ -217,10 +220,7 @@ impl Error {
     /// Whether the same request may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         matches!(self.code.kind(), Kind::Unavailable)
-            || matches!(
-                self.code,
-                ErrorCode::RevisionConflict | ErrorCode::InternalError | ErrorCode::LeaseLost
-            )
+            || matches!(self.code, ErrorCode::RevisionConflict | ErrorCode::InternalError)
     }
 
     /// The whole chain of causes, for the log.

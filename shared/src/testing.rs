@@ -234,7 +234,7 @@ impl Rig {
             queue: queue.clone(),
             clock: time.clone(),
         };
-        let release = Release::new(ports.parking.clone(), queue.clone(), time.clone(), AGAIN_AFTER);
+        let release = Release::new(ports.parking.clone(), queue.clone());
         let cache = ConnectorCache::settings_only(repository.clone(), time);
         let worker = Arc::new(EventWorker::new(ports.clone(), cache, release.clone()));
         let replay = Replay::new(release.clone(), ports.log.clone());
@@ -243,6 +243,7 @@ impl Rig {
 
     /// Replaces the connector's settings; an instance may remember the old ones for a while.
     pub async fn configure(&self, settings: &ConnectorSettings) {
+        self.clock.advance(SignedDuration::from_secs(2));
         self.repository.put(settings, "Administrator", &*self.clock).await.unwrap();
     }
 

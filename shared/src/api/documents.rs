@@ -113,16 +113,16 @@ impl NewDocument {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(Error::field(field, "invalid", "must be a text")),
         };
-        if let Some(given) = text(fields.remove("doctype"), "/doctype")?
+        if let Some(given) = text(fields.shift_remove("doctype"), "/doctype")?
             && given != doctype.as_str()
         {
             return Err(Error::field("/doctype", "invalid", "is not the DocType of the path"));
         }
-        let name = text(fields.remove("name"), "/name")?.map(DocName::new).transpose()?;
+        let name = text(fields.shift_remove("name"), "/name")?.map(DocName::new).transpose()?;
         // As in ERPNext, the series a document was named by stays one of its fields.
         let series = text(fields.get("naming_series").cloned(), "/naming_series")?;
         let series = series.filter(|_| name.is_none()).map(|series| Series::parse(&series)).transpose()?;
-        let docstatus = docstatus(fields.remove("docstatus"))?;
+        let docstatus = docstatus(fields.shift_remove("docstatus"))?;
         let set_by_us: Vec<FieldError> = SYSTEM_FIELDS
             .into_iter()
             .filter(|field| fields.contains_key(*field))

@@ -19,6 +19,8 @@ use crate::{
 
 /// How long settings and secrets are used without asking again.
 pub const TTL: SignedDuration = SignedDuration::from_secs(60);
+/// Settings this young are as good as stored ones: nobody changes them and replays within it.
+const RECENT: SignedDuration = SignedDuration::from_secs(1);
 /// How long it is remembered that there is no such connector.
 const UNKNOWN_TTL: SignedDuration = SignedDuration::from_secs(10);
 /// The least time between two extra reads of one connector.
@@ -79,11 +81,21 @@ impl ConnectorCache {
 
     /// The connector `name`, at most [`TTL`] old; `None` if there is none.
     pub async fn get(&self, name: &str) -> Result<Option<Arc<Connector>>> {
+        self.younger_than(TTL, name).await
+    }
+
+    /// The connector as it is stored now, give or take [`RECENT`]: for what was replayed because its settings
+    /// were changed.
+    pub async fn get_recent(&self, name: &str) -> Result<Option<Arc<Connector>>> {
+        self.younger_than(RECENT, name).await
+    }
+
+    async fn younger_than(&self, age: SignedDuration, name: &str) -> Result<Option<Arc<Connector>>> {
         let now = self.clock.now();
         let mut state = self.state.lock().await;
         if let Some(entry) = state.entries.get(name) {
-            let ttl = if entry.connector.is_some() { TTL } else { UNKNOWN_TTL };
-            if now.duration_since(entry.read_at) < ttl {
+            let age = if entry.connector.is_some() { age } else { age.min(UNKNOWN_TTL) };
+            if now.duration_since(entry.read_at) < age {
                 return Ok(entry.connector.clone());
             }
         }
@@ -101,14 +113,6 @@ impl ConnectorCache {
         if settings_fresh && secrets_fresh {
             return Ok(None);
         }
-        self.load(&mut state, name, now, true).await
-    }
-
-    /// The connector as it is stored now, whatever is remembered: for what was replayed because its settings
-    /// were changed.
-    pub async fn stored(&self, name: &str) -> Result<Option<Arc<Connector>>> {
-        let now = self.clock.now();
-        let mut state = self.state.lock().await;
         self.load(&mut state, name, now, true).await
     }
 

@@ -28,7 +28,7 @@ pub fn settings_key(name: &str) -> Result<DocumentKey> {
 }
 
 impl ConnectorRepository {
-    /// Settings kept in `store`, which is the built-in one wherever other documents live.
+    /// Settings kept in `store`.
     pub fn new(store: Arc<dyn DocumentStore>) -> Self {
         Self { store }
     }

@@ -2,7 +2,8 @@
 
 use super::settings::{ConnectorSettings, DocumentEffect, Effect, Identity, MAX_BODY_BYTES};
 use crate::{
-    Error, FieldError, Result, auth, documents::Series, events::handler, webhook::signature::Scheme,
+    Error, FieldError, Result, auth, documents::Series, events::handler, mapping::is_zone,
+    webhook::signature::Scheme,
 };
 
 const MAX_SECRETS: usize = 10;
@@ -152,7 +153,7 @@ impl ConnectorSettings {
         }
         if let Some(version) = &self.version {
             faults.pointer("/version/path", Some(&version.path));
-            let zone = jiff::tz::TimeZone::get(&version.time_zone).is_ok();
+            let zone = is_zone(&version.time_zone);
             faults.check(
                 zone,
                 "/version/time_zone",

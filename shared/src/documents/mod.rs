@@ -1,6 +1,6 @@
 //! Documents: ERPNext's unit of data, and the one trait behind which they live.
 //!
-//! A [`DocumentStore`] is the built-in one on DynamoDB or, with one setting, an ERPNext site. Callers (the
+//! A [`DocumentStore`] is, for now, the built-in one on DynamoDB ([`dynamo`]). Callers (the
 //! event worker, the API) read a document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them
 //! together with the record of the event they answer: both happen, or neither.
 
@@ -301,9 +301,10 @@ pub trait DocumentStore: Send + Sync {
 impl Document {
     /// The document as the API and mappings see it: its fields, flat, with the ones every document has.
     pub fn to_json(&self) -> Value {
-        let mut flat = self.fields.clone();
+        let mut flat = Map::with_capacity(self.fields.len() + SYSTEM_FIELDS.len());
         flat.insert("doctype".into(), self.key.doctype.as_str().into());
         flat.insert("name".into(), self.key.name.as_str().into());
+        flat.extend(self.fields.clone());
         flat.insert("docstatus".into(), u8::from(self.docstatus).into());
         flat.insert("creation".into(), crate::clock::rfc3339(self.creation).into());
         flat.insert("owner".into(), self.owner.as_str().into());

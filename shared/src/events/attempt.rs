@@ -44,13 +44,18 @@ pub struct Ended {
     pub document: Option<DocumentKey>,
     /// Whether it had ended before this attempt.
     pub repeat: bool,
-    /// The documents it created.
-    pub created: Vec<DocumentKey>,
+    /// The documents that others may have waited for.
+    pub frees: Vec<DocumentKey>,
 }
 
 impl Ended {
-    fn nothing(status: EventStatus, document: Option<DocumentKey>, repeat: bool) -> Self {
-        Self { status, document, repeat, created: Vec::new() }
+    fn without_write(status: EventStatus, document: Option<DocumentKey>) -> Self {
+        Self { status, document, repeat: false, frees: Vec::new() }
+    }
+
+    /// Whoever ended it before may have died before freeing what waited for its document.
+    pub fn repeated(status: EventStatus, document: Option<DocumentKey>) -> Self {
+        Self { status, frees: document.iter().cloned().collect(), document, repeat: true }
     }
 }
 
@@ -83,8 +88,11 @@ impl Attempt<'_> {
     async fn connector(&self) -> Result<std::sync::Arc<Connector>> {
         let name = &self.event.connector;
         // What comes out of the parking may come because someone has just mended the settings.
-        let found =
-            if self.parked { self.connectors.stored(name).await? } else { self.connectors.get(name).await? };
+        let found = if self.parked {
+            self.connectors.get_recent(name).await?
+        } else {
+            self.connectors.get(name).await?
+        };
         found.ok_or_else(|| {
             Error::new(ErrorCode::UnknownConnector, format!("the connector {name:?} does not exist any more"))
         })
@@ -131,10 +139,9 @@ impl Attempt<'_> {
             match self.ports.documents.commit(commit.clone()).await {
                 Ok(Committed::Now(documents)) => return Ok(done(&commit, &creates, &documents)),
                 Ok(Committed::Before) => {
-                    return Ok(Ended::nothing(
+                    return Ok(Ended::repeated(
                         EventStatus::Done,
-                        commit.event.and_then(|e| e.document),
-                        true,
+                        commit.event.and_then(|event| event.document),
                     ));
                 }
                 Ok(Committed::Parked) => parked = true,
@@ -182,7 +189,10 @@ impl Attempt<'_> {
     ) -> Result<Ended, Stop> {
         let completion = self.completion_of(status, document.clone(), error, self.parked);
         let recorded = finish(&*self.ports.log, completion).await?;
-        Ok(Ended::nothing(status, document, recorded == Recorded::Before))
+        Ok(match recorded {
+            Recorded::Before => Ended::repeated(status, document),
+            _ => Ended::without_write(status, document),
+        })
     }
 }
 
@@ -200,7 +210,7 @@ pub async fn finish(log: &dyn IntegrationLog, mut completion: EventCompletion) -
 fn done(commit: &Commit, creates: &[bool], documents: &[Option<Document>]) -> Ended {
     let keys: Vec<Option<DocumentKey>> =
         documents.iter().map(|d| d.as_ref().map(|d| d.key.clone())).collect();
-    let created = keys
+    let frees = keys
         .iter()
         .zip(creates)
         .filter(|(_, creates)| **creates)
@@ -208,5 +218,5 @@ fn done(commit: &Commit, creates: &[bool], documents: &[Option<Document>]) -> En
         .collect();
     let first = keys.into_iter().next().flatten();
     let named = commit.writes.first().and_then(|write| write.target.key().cloned());
-    Ended { status: EventStatus::Done, document: first.or(named), repeat: false, created }
+    Ended { status: EventStatus::Done, document: first.or(named), repeat: false, frees }
 }

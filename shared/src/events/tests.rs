@@ -23,7 +23,7 @@ use crate::{
     },
     parking::{Cargo, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept},
     queue::Message,
-    testing::{Rig, event, message, received, settings, start},
+    testing::{AGAIN_AFTER, Rig, event, message, received, settings, start},
 };
 
 fn orders() -> ConnectorSettings {
@@ -235,7 +235,7 @@ fn sweeper(rig: &Rig) -> Sweeper {
         rig.clock.clone(),
         SignedDuration::from_secs(45),
     ));
-    Sweeper::new(rig.release.clone(), leases)
+    Sweeper::new(rig.release.clone(), leases, rig.clock.clone(), AGAIN_AFTER)
 }
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn a_payload_that_does_not_fit_is_dead_with_the_reason_and_replayable() {
     let rig = Rig::new(&orders()).await;
     rig.work(&message("evt_1", &order("strict", 0, 1))).await;
     let entry = rig.entry("evt_1").await;
-    assert_eq!(entry.status, EventStatus::Dead);
+    assert_eq!((entry.status, entry.attempts, entry.history.len()), (EventStatus::Dead, 1, 1));
     assert!(entry.error.unwrap().detail.contains("/needed"));
     // The rule is mended, the event replayed from the whole message.
     let mut mended = orders();
@@ -397,6 +397,30 @@ async fn an_effect_whose_answer_was_lost_happens_once() {
     assert_eq!(rig.work(&event).await, Disposition::Done);
     assert_eq!(n_of(&rig).await, Some((json!(1), DocStatus::Draft, 1)));
     assert_eq!(status(&rig, "evt_1").await, EventStatus::Done);
+}
+
+#[tokio::test]
+async fn what_waits_is_freed_although_the_creator_lost_its_answer_or_died() {
+    let (rig, faulty) = faulty_rig().await;
+    let customer = |id: &str, name: &str| {
+        message(id, &json!({ "event": "customer", "customer": name, "at": 1_795_000_000 }))
+    };
+    for (n, name) in [(1, "C-1"), (2, "C-2")] {
+        let mut linked = order("linked", 0, n);
+        linked["customer"] = name.into();
+        linked["order"] = format!("O-{n}").into();
+        rig.work(&message(&format!("evt_{n}"), &linked)).await;
+    }
+    faulty.after.store(1, Ordering::Relaxed);
+    rig.work(&customer("evt_c1", "C-1")).await;
+    rig.drain().await;
+    assert_eq!(status(&rig, "evt_1").await, EventStatus::Done);
+    // Committed, and dead before it freed anything: the message is delivered again.
+    rig.work(&customer("evt_c2", "C-2")).await;
+    rig.queue.take();
+    rig.work(&customer("evt_c2", "C-2")).await;
+    rig.drain().await;
+    assert_eq!(status(&rig, "evt_2").await, EventStatus::Done);
 }
 
 #[tokio::test]

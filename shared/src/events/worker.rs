@@ -187,8 +187,7 @@ impl EventWorker {
         match stop {
             Stop::Waiting(document) => self.wait_for(job, document).await,
             Stop::Rejected(error, document) => self.reject(job, &error, document).await,
-            Stop::Failed(error) if error.is_transient() => self.retry(job, &error).await,
-            Stop::Failed(error) => self.bury(job, &error).await,
+            Stop::Failed(error) => self.fail(job, &error).await,
         }
     }
 
@@ -204,7 +203,7 @@ impl EventWorker {
         };
         let recorded = super::attempt::finish(&*self.ports.log, completion).await?;
         let repeat = recorded == Recorded::Before;
-        let ended = Ended { status: EventStatus::Rejected, document, repeat, created: Vec::new() };
+        let ended = Ended { status: EventStatus::Rejected, document, repeat, frees: Vec::new() };
         self.conclude(&job, &ended).await
     }
 
@@ -217,11 +216,11 @@ impl EventWorker {
         Ok(Disposition::Done)
     }
 
-    async fn retry(&self, job: Job, error: &Error) -> Result<Disposition> {
+    /// Counts the failed attempt. Another one follows if that can help and the schedule has one left.
+    async fn fail(&self, job: Job, error: &Error) -> Result<Disposition> {
         let now = self.ports.clock.now();
         let attempt = FailedAttempt {
             failure: failure(error),
-            document: None,
             started_at: job.started_at,
             finished_at: now,
             parked: job.parked.is_some(),
@@ -233,17 +232,21 @@ impl EventWorker {
             Counted::Parked => return Ok(Disposition::Done),
         };
         warn!(attempts, error = ?error, "attempt failed");
-        let settings = self.connectors.get(&job.event.connector).await?;
-        let schedule = settings.map(|connector| connector.settings.retry.clone()).unwrap_or_default();
-        let Some(seconds) = schedule.delays_seconds.get(attempts.saturating_sub(1) as usize) else {
-            return self.bury(job, error).await;
-        };
+        let delays = self.delays(&job.event.connector).await?;
+        let seconds = delays.get(attempts.saturating_sub(1) as usize).filter(|_| error.is_transient());
+        let Some(seconds) = seconds else { return self.bury(job, error).await };
         let wait = Duration::from_secs(u64::from(*seconds));
         if job.parked.is_none() && wait <= MAX_QUEUE_DELAY {
             return Ok(Disposition::Again(wait));
         }
         let due = now.saturating_add(SignedDuration::from_secs(i64::from(*seconds))).unwrap_or(now);
         self.park(job, ParkedState::Delayed, Some(due), 0, failure(error)).await
+    }
+
+    /// The waits between attempts, in seconds; the usual ones for a connector that is gone.
+    async fn delays(&self, connector: &str) -> Result<Vec<u32>> {
+        let connector = self.connectors.get(connector).await?;
+        Ok(connector.map(|connector| connector.settings.retry.clone()).unwrap_or_default().delays_seconds)
     }
 
     /// Parks the event until `document` exists. Looks once more after parking, so that a document created in
@@ -261,7 +264,7 @@ impl EventWorker {
         let state = ParkedState::Waiting { document: document.clone() };
         let disposition = self.park(job, state, Some(due), waits, failure(&missing)).await?;
         if self.ports.documents.get(&document).await?.is_some() {
-            self.release.send(&[id]).await?;
+            self.release.send(vec![id]).await?;
         }
         Ok(disposition)
     }
@@ -282,10 +285,6 @@ impl EventWorker {
         failure: Failure,
     ) -> Result<Disposition> {
         let status = if state == ParkedState::Dead { EventStatus::Dead } else { EventStatus::Parked };
-        let document = match &state {
-            ParkedState::Waiting { document } => Some(document.clone()),
-            _ => None,
-        };
         let item = ParkedItem {
             id: job.event.id.clone(),
             connector: job.event.connector.clone(),
@@ -297,24 +296,29 @@ impl EventWorker {
             failure: failure.clone(),
         };
         self.ports.parking.park(&item).await?;
-        if !self.ports.log.mark(&job.facts, status, Some(&failure), document.as_ref()).await? {
+        if !self.ports.log.mark(&job.facts, status, Some(&failure)).await? {
             return self.already_ended(&job).await;
         }
-        self.emit(&job, status, false, document.as_ref());
+        self.emit(&job, status, false, None);
         Ok(Disposition::Done)
     }
 
-    /// Another delivery ended the event meanwhile: nothing of it may stay parked.
+    /// The event ended meanwhile, by another delivery or by a commit of ours whose answer was lost: nothing of it
+    /// may stay parked, and what waited for its document may not have been freed.
     async fn already_ended(&self, job: &Job) -> Result<Disposition> {
         self.ports.parking.remove(&job.event.id).await?;
+        let entry = self.ports.log.get(&job.event.id).await?;
+        if let Some(document) = entry.and_then(|entry| entry.document) {
+            self.release.waiting_for(&document).await;
+        }
         Ok(Disposition::Done)
     }
 
-    /// Logs how an event ended, and frees what waited for the documents it created. A failure to free is not
+    /// Logs how an event ended, and frees what waits for its documents. A failure to free is not
     /// one of the event: the sweeper finds what waits.
     async fn report(&self, job: &Job, ended: &Ended) {
         self.emit(job, ended.status, ended.repeat, ended.document.as_ref());
-        for document in &ended.created {
+        for document in &ended.frees {
             self.release.waiting_for(document).await;
         }
     }
@@ -327,7 +331,7 @@ impl EventWorker {
             .dimension("Status", if repeat { "repeat" } else { status.as_str() })
             .count("Events", 1)
             .duration("Age", now.duration_since(job.event.received_at))
-            .duration("Duration", now.duration_since(job.started_at))
+            .took(now.duration_since(job.started_at))
             .property("event_id", Some(job.event.id.as_str()))
             .property("event", Some(job.event.event.as_str()))
             .property("document", document.map(ToString::to_string))

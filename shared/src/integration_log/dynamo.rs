@@ -23,7 +23,10 @@ use crate::{
     clock::{Clock, rfc3339},
     config::Tables,
     documents::{DocumentKey, dynamo::RETURN_OLD},
-    dynamo::{Attributes, Item, SHARDS, body, cancellation, condition_failed, failed, n, s, shard, time},
+    dynamo::{
+        Attributes, Item, SHARDS, body_within, cancellation, condition_failed, failed, n, s, shard, size,
+        time,
+    },
     parking,
 };
 
@@ -59,6 +62,14 @@ fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
+/// DynamoDB bills writes by the kilobyte, those in a transaction twice: an entry stays within one.
+const WRITE_UNIT: usize = 1024;
+/// Bytes of an entry besides its id and what the update sets: key names, sort key, prefix, attempts, `body`,
+/// and an error that an earlier attempt may have left.
+const UNSEEN_BYTES: usize = 64;
+/// What a body gets at least, whatever else is in the entry.
+const LEAST_BODY: usize = 256;
+
 /// An update expression in the making.
 #[derive(Default)]
 struct Expression {
@@ -66,6 +77,8 @@ struct Expression {
     remove: Vec<&'static str>,
     values: HashMap<String, AttributeValue>,
     names: HashMap<String, String>,
+    /// The redacted body, set last: it gets what the other attributes leave of a write unit.
+    body: String,
 }
 
 impl Expression {
@@ -81,17 +94,14 @@ impl Expression {
         self.remove.push(name);
     }
 
-    fn facts(&mut self, facts: &EventFacts) -> Result<()> {
-        self.set("connector", s(&facts.connector));
+    fn facts(&mut self, facts: &EventFacts) {
         self.set("event", s(&facts.event));
         self.set("secret", s(&facts.secret));
-        self.set("received_at", time(facts.received_at));
         self.set("body_bytes", n(facts.body_bytes));
-        self.set("body", body(&facts.redacted_body)?);
+        self.body.clone_from(&facts.redacted_body);
         let partition = partition(&facts.connector, day_of(facts.received_at), shard(&facts.id));
         self.set("lpk", s(partition));
         self.set("lsk", s(place(facts.received_at, &facts.id)));
-        Ok(())
     }
 
     fn document(&mut self, document: Option<&DocumentKey>) {
@@ -123,6 +133,10 @@ impl Expression {
 
     /// The update of the event `id`, on the condition that its status, if it has one, is `allowed`.
     fn of(mut self, table: &str, id: &str, allowed: impl Fn(EventStatus) -> bool) -> Result<Update> {
+        let set: usize = self.values.iter().map(|(name, value)| name.len() - 1 + size(value)).sum();
+        let left = WRITE_UNIT.saturating_sub(set + id.len() + UNSEEN_BYTES);
+        let body = body_within(&self.body, left.max(LEAST_BODY))?;
+        self.set("body", body);
         let condition = self.condition(allowed);
         Update::builder()
             .table_name(table)
@@ -160,7 +174,7 @@ impl Expression {
 /// The update that ends an event unless it has ended, or is parked and is not released with it.
 pub fn completion(table: &str, event: &EventCompletion) -> Result<Update> {
     let mut update = Expression::default();
-    update.facts(&event.facts)?;
+    update.facts(&event.facts);
     update.set("status", s(event.status.as_str()));
     update.set("duration_ms", n(milliseconds(event.started_at, event.finished_at)));
     update.set("updated_at", time(event.finished_at));
@@ -316,12 +330,11 @@ impl IntegrationLog for DynamoLog {
 
     async fn record_failure(&self, facts: &EventFacts, attempt: &FailedAttempt) -> Result<Counted> {
         let mut update = Expression::default();
-        update.facts(facts)?;
+        update.facts(facts);
         let status = if attempt.parked { EventStatus::Parked } else { EventStatus::Retrying };
         update.set("status", s(status.as_str()));
         update.set("duration_ms", n(milliseconds(attempt.started_at, attempt.finished_at)));
         update.set("updated_at", time(attempt.finished_at));
-        update.document(attempt.document.as_ref());
         update.failure(Some(&attempt.failure));
         update.count_attempt();
         let allowed = |status: EventStatus| !status.is_final() && (attempt.parked || !status.is_parked());
@@ -338,18 +351,11 @@ impl IntegrationLog for DynamoLog {
         }
     }
 
-    async fn mark(
-        &self,
-        facts: &EventFacts,
-        status: EventStatus,
-        error: Option<&Failure>,
-        document: Option<&DocumentKey>,
-    ) -> Result<bool> {
+    async fn mark(&self, facts: &EventFacts, status: EventStatus, error: Option<&Failure>) -> Result<bool> {
         let mut update = Expression::default();
-        update.facts(facts)?;
+        update.facts(facts);
         update.set("status", s(status.as_str()));
         update.set("updated_at", time(self.clock.now()));
-        update.document(document);
         if error.is_some() {
             update.failure(error);
         }
@@ -456,19 +462,27 @@ fn failure_of(item: &Item) -> Option<Failure> {
     Some(Failure { code, detail: attributes.maybe("error_detail").unwrap_or_default().to_owned() })
 }
 
+/// When the event was received, and its id: its place in the index says both.
+fn place_of(attributes: Attributes<'_>) -> Result<(Timestamp, &str)> {
+    let place = attributes.text("lsk")?;
+    let (at, id) = place.split_once('#').ok_or_else(|| Error::internal("an entry's place has no id"))?;
+    Ok((crate::dynamo::parse_time(at)?, id))
+}
+
+fn connector_of(attributes: Attributes<'_>) -> Result<String> {
+    Ok(attributes.text("lpk")?.split('#').next().unwrap_or_default().to_owned())
+}
+
 fn summary(item: &Item) -> Result<EntrySummary> {
     let attributes = Attributes(item);
-    let (received_at, id) = attributes
-        .text("lsk")?
-        .split_once('#')
-        .ok_or_else(|| Error::internal("an index entry's place has no id"))?;
-    let connector = attributes.text("lpk")?.split('#').next().unwrap_or_default().to_owned();
+    let (received_at, id) = place_of(attributes)?;
+    let connector = connector_of(attributes)?;
     Ok(EntrySummary {
         id: id.to_owned(),
         connector,
         event: attributes.text("event")?.to_owned(),
         status: status_of(item)?,
-        received_at: crate::dynamo::parse_time(received_at)?,
+        received_at,
         document: document_of(item)?,
         attempts: u32::try_from(attributes.number("attempts")?).unwrap_or(u32::MAX),
         duration_ms: attributes.number("duration_ms")?,
@@ -482,10 +496,10 @@ fn entry(item: &Item, history: Vec<PastAttempt>) -> Result<Entry> {
     Ok(Entry {
         facts: EventFacts {
             id,
-            connector: attributes.text("connector")?.to_owned(),
+            connector: connector_of(attributes)?,
             event: attributes.text("event")?.to_owned(),
             secret: attributes.text("secret")?.to_owned(),
-            received_at: attributes.time("received_at")?,
+            received_at: place_of(attributes)?.0,
             body_bytes: usize::try_from(attributes.number("body_bytes")?).unwrap_or(usize::MAX),
             redacted_body: attributes.body("body")?,
         },

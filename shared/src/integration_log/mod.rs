@@ -158,8 +158,6 @@ pub struct Failure {
 pub struct FailedAttempt {
     /// Why.
     pub failure: Failure,
-    /// The document it was about, if it got that far.
-    pub document: Option<DocumentKey>,
     /// When it began.
     pub started_at: Timestamp,
     /// When it failed.
@@ -291,13 +289,7 @@ pub trait IntegrationLog: Send + Sync {
 
     /// Sets where an event stands that has not ended (parked, dead, queued). Queued starts counting anew.
     /// `false`: it had ended before, and nothing was written.
-    async fn mark(
-        &self,
-        facts: &EventFacts,
-        status: EventStatus,
-        error: Option<&Failure>,
-        document: Option<&DocumentKey>,
-    ) -> Result<bool>;
+    async fn mark(&self, facts: &EventFacts, status: EventStatus, error: Option<&Failure>) -> Result<bool>;
 
     /// The entry of an event, with its history.
     async fn get(&self, id: &str) -> Result<Option<Entry>>;

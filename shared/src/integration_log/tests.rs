@@ -43,7 +43,6 @@ fn completion(facts: EventFacts, status: EventStatus) -> EventCompletion {
 fn failed(parked: bool) -> FailedAttempt {
     FailedAttempt {
         failure: Failure { code: "dependency_unavailable".into(), detail: "down".into() },
-        document: None,
         started_at: start(),
         finished_at: start(),
         parked,
@@ -65,6 +64,26 @@ async fn an_entry_tells_the_whole_life_of_an_event() {
 }
 
 #[tokio::test]
+async fn an_entry_stays_within_one_write_unit_by_cutting_the_body() {
+    let (log, dynamo) = log().await;
+    let noise: String = (0..1_000u32).map(|n| n.wrapping_mul(2_654_435_761).to_string()).collect();
+    let long = EventFacts {
+        redacted_body: format!("{{\"a\": \"{noise}\"}}"),
+        ..facts(&"evt_long_id".repeat(3), start())
+    };
+    log.record_failure(&long, &failed(false)).await.unwrap();
+    let mut ended = completion(long.clone(), EventStatus::Rejected);
+    ended.error = Some(Failure { code: "docstatus_forbids".into(), detail: "it is submitted".into() });
+    log.finish(&ended).await.unwrap();
+    let items = dynamo.client.scan().table_name("logs").send().await.unwrap().items.unwrap();
+    let entry = items.into_iter().find(|item| item["sk"].as_s().is_ok_and(|sk| sk == "E")).unwrap();
+    let bytes: usize = entry.iter().map(|(name, value)| name.len() + crate::dynamo::size(value)).sum();
+    assert!((900..=1_024).contains(&bytes), "{bytes} bytes");
+    let kept = log.get(&long.id).await.unwrap().unwrap().facts.redacted_body;
+    assert!(kept.ends_with('…') && long.redacted_body.starts_with(kept.trim_end_matches('…')), "{kept}");
+}
+
+#[tokio::test]
 async fn what_has_ended_is_never_reopened() {
     let (log, _dynamo) = log().await;
     let facts = facts("evt_1", start());
@@ -76,7 +95,7 @@ async fn what_has_ended_is_never_reopened() {
             Recorded::Before
         );
         assert_eq!(log.record_failure(&facts, &failed(true)).await.unwrap(), Counted::Ended);
-        assert!(!log.mark(&facts, EventStatus::Dead, None, None).await.unwrap());
+        assert!(!log.mark(&facts, EventStatus::Dead, None).await.unwrap());
         let entry = log.get(&facts.id).await.unwrap().unwrap();
         assert_eq!((entry.status, entry.attempts), (status, 1));
     }
@@ -86,7 +105,7 @@ async fn what_has_ended_is_never_reopened() {
 async fn what_is_parked_ends_only_with_its_parked_item() {
     let (log, _dynamo) = log().await;
     let facts = facts("evt_1", start());
-    assert!(log.mark(&facts, EventStatus::Dead, None, None).await.unwrap());
+    assert!(log.mark(&facts, EventStatus::Dead, None).await.unwrap());
     let mut ended = completion(facts.clone(), EventStatus::Ignored);
     assert_eq!(log.finish(&ended).await.unwrap(), Recorded::Parked);
     assert_eq!(log.record_failure(&facts, &failed(false)).await.unwrap(), Counted::Parked);

@@ -39,7 +39,7 @@ pub use convert::Conversion;
 pub use field::FieldRule;
 pub use source::Source;
 pub use table::TableRule;
-pub use time::{latest_plausible, resolve_local};
+pub use time::{is_zone, latest_plausible, resolve_local};
 
 use std::collections::HashSet;
 

@@ -79,7 +79,7 @@ fn constants_keep_their_digits_inside_a_tagged_effect() {
         {"to": "level", "from": "/n", "lookup": {"1": 2.50}, "default": 0.00}]}}"#;
     let Effect::Update(effect) = serde_json::from_str(effect).unwrap() else { panic!("not an update") };
     let fields = effect.mapping.apply(&json!({"n": 1}), &context()).unwrap();
-    assert_eq!(Value::Object(fields).to_string(), r#"{"level":2.50,"rate":1.10}"#);
+    assert_eq!(Value::Object(fields).to_string(), r#"{"rate":1.10,"level":2.50}"#);
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(super) fn instant(text: &str, zone: &str, not_after: Timestamp) -> Result<Ti
 }
 
 /// Whether there is such a zone.
-pub(super) fn is_zone(name: &str) -> bool {
+pub fn is_zone(name: &str) -> bool {
     find_zone(name).is_some()
 }
 

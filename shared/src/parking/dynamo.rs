@@ -25,6 +25,8 @@ use crate::{
 
 /// Claims under way at a time.
 const CONCURRENT_CLAIMS: usize = 10;
+/// How many waiting items are found at a time.
+const WAITING_PAGE: i32 = 100;
 /// How often a batch is asked for what it left out.
 const MAX_ROUNDS: usize = 20;
 /// What a list reads of an item: not its body.
@@ -280,41 +282,32 @@ impl ParkingLot for DynamoParking {
         claims.try_filter_map(|id| async move { Ok(id) }).try_collect().await
     }
 
-    async fn release(&self, id: &str, due: Timestamp) -> Result<bool> {
-        let result = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(id)))
-            .update_expression("SET dpk = :p, dsk = :due, #state = :state, spk = :sp REMOVE wpk, wsk")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":p", s(due_partition(shard(id))))
-            .expression_attribute_values(":due", time(due))
-            .expression_attribute_values(":state", s(json(&ParkedState::Delayed)?))
-            .expression_attribute_values(":sp", s(state_partition(ParkedState::Delayed.name(), shard(id))))
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) if update_refused(&error) => Ok(false),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    async fn waiting_for(&self, document: &DocumentKey, limit: usize) -> Result<Vec<String>> {
+    async fn waiting_for(&self, document: &DocumentKey, after: Option<String>) -> Result<Page<String>> {
+        let after: Option<(String, String)> = after.as_deref().map(position).transpose()?;
+        let partition = wait_partition(document);
+        let start = after.map(|(id, place)| {
+            let mut start = key(&id);
+            start.extend([("wpk".to_owned(), s(&partition)), ("wsk".to_owned(), s(place))]);
+            start
+        });
         let answer = self
             .client
             .query()
             .table_name(&self.table)
             .index_name("by_wait")
             .key_condition_expression("wpk = :p")
-            .expression_attribute_values(":p", s(wait_partition(document)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .expression_attribute_values(":p", s(&partition))
+            .set_exclusive_start_key(start)
+            .limit(WAITING_PAGE)
             .send()
             .await
             .map_err(failed)?;
-        answer.items.unwrap_or_default().iter().map(id_of).collect()
+        let next = match &answer.last_evaluated_key {
+            Some(last) => Some(cursor(&(id_of(last)?, Attributes(last).text("wsk")?))?),
+            None => None,
+        };
+        let items = answer.items.unwrap_or_default().iter().map(id_of).collect::<Result<_>>()?;
+        Ok(Page { items, next })
     }
 
     async fn list(&self, query: &ParkedQuery) -> Result<Page<ParkedItem>> {

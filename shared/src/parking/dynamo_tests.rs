@@ -78,16 +78,23 @@ async fn what_is_due_is_claimed_once_and_again_later() {
 }
 
 #[tokio::test]
-async fn what_waits_is_found_by_its_document_until_released() {
+async fn what_waits_is_found_by_its_document_page_by_page_until_resolved() {
     let (parking, _dynamo) = parking().await;
-    parking.park(&item("evt_1", "shop", ParkedState::Waiting { document: customer() })).await.unwrap();
-    assert_eq!(parking.waiting_for(&customer(), 10).await.unwrap(), ["evt_1"]);
-    assert!(parking.release("evt_1", start()).await.unwrap());
-    assert_eq!(parking.waiting_for(&customer(), 10).await.unwrap(), Vec::<String>::new());
-    assert_eq!(parking.get("evt_1").await.unwrap().unwrap().state, ParkedState::Delayed);
-    parking.remove("evt_1").await.unwrap();
-    assert!(!parking.release("evt_1", start()).await.unwrap(), "what is resolved is not brought back");
-    assert_eq!(parking.get("evt_1").await.unwrap(), None);
+    for n in 0..130 {
+        let waiting = ParkedState::Waiting { document: customer() };
+        parking.park(&item(&format!("evt_{n:03}"), "shop", waiting)).await.unwrap();
+    }
+    parking.remove("evt_000").await.unwrap();
+    parking.park(&item("evt_001", "shop", ParkedState::Dead)).await.unwrap();
+    let first = parking.waiting_for(&customer(), None).await.unwrap();
+    let rest = parking.waiting_for(&customer(), first.next).await.unwrap();
+    assert_eq!((first.items.len(), rest.items.len(), rest.next), (100, 28, None));
+    let mut all = [first.items, rest.items].concat();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 128);
+    let other = DocumentKey::new("Customer", "C-2").unwrap();
+    assert!(parking.waiting_for(&other, None).await.unwrap().items.is_empty());
 }
 
 #[tokio::test]

@@ -119,11 +119,8 @@ pub trait ParkingLot: Send + Sync {
     /// sweep takes them, and one that comes to nothing is found again. Returns their ids.
     async fn claim_due(&self, now: Timestamp, again: Timestamp, limit: usize) -> Result<Vec<String>>;
 
-    /// Makes the item due at `due`, out of whichever state it is in; `false` if it is not there.
-    async fn release(&self, id: &str, due: Timestamp) -> Result<bool>;
-
-    /// The ids of items that wait for `document`, at most `limit`.
-    async fn waiting_for(&self, document: &DocumentKey, limit: usize) -> Result<Vec<String>>;
+    /// A page of the ids of items that wait for `document`.
+    async fn waiting_for(&self, document: &DocumentKey, cursor: Option<String>) -> Result<Page<String>>;
 
     /// Parked items, by state, then connector, then time; without their bodies, which [`get`](Self::get) has.
     async fn list(&self, query: &ParkedQuery) -> Result<Page<ParkedItem>>;

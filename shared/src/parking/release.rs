@@ -1,49 +1,34 @@
 //! Release: what is parked gets a message, because the document it waits for exists now.
 //!
-//! Called by whoever creates documents: the event worker and the API.
+//! Called by whoever creates documents: the event worker and the API. The parked item is not touched: it goes
+//! when its effect happens, and until then the sweeper still looks at it from time to time. So a message that
+//! is sent twice, or comes to nothing, does no harm, and a release writes nothing.
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 
 use super::ParkingLot;
 use crate::{
     Result,
-    clock::Clock,
     documents::DocumentKey,
     queue::{Message, Queue},
 };
 
-/// How many waiting events are released at a time.
-const CHUNK: usize = 100;
-/// The most chunks released for one document; the sweeper finds the rest.
-const MAX_CHUNKS: usize = 50;
+/// The most pages released for one document; the sweeper finds the rest.
+const MAX_PAGES: usize = 50;
 
 /// Sends messages for parked items: what every way out of the parking has in common.
 #[derive(Clone)]
 pub struct Release {
     pub(super) parking: Arc<dyn ParkingLot>,
-    pub(super) queue: Arc<dyn Queue>,
-    pub(super) clock: Arc<dyn Clock>,
-    again_after: SignedDuration,
+    queue: Arc<dyn Queue>,
 }
 
 impl Release {
-    /// Releases from `parking` through `queue`; an item is due again after `again_after` if nothing came of it.
-    pub fn new(
-        parking: Arc<dyn ParkingLot>,
-        queue: Arc<dyn Queue>,
-        clock: Arc<dyn Clock>,
-        again_after: SignedDuration,
-    ) -> Self {
-        Self { parking, queue, clock, again_after }
-    }
-
-    /// When an item that is sent now is due again, should nothing come of it.
-    pub(super) fn again(&self) -> Timestamp {
-        let now = self.clock.now();
-        now.saturating_add(self.again_after).unwrap_or(now)
+    /// Releases from `parking` through `queue`.
+    pub fn new(parking: Arc<dyn ParkingLot>, queue: Arc<dyn Queue>) -> Self {
+        Self { parking, queue }
     }
 
     /// Frees what waits for `document`. A failure is not one of the document's creation: the sweeper looks at
@@ -55,29 +40,25 @@ impl Release {
     }
 
     async fn free(&self, document: &DocumentKey) -> Result<()> {
-        for _ in 0..MAX_CHUNKS {
-            let ids = self.parking.waiting_for(document, CHUNK).await?;
-            if ids.is_empty() {
+        let mut cursor = None;
+        for _ in 0..MAX_PAGES {
+            let page = self.parking.waiting_for(document, cursor).await?;
+            if page.items.is_empty() {
                 break;
             }
-            info!(document = %document, count = ids.len(), "freed what waited");
-            self.send(&ids).await?;
-            if ids.len() < CHUNK {
+            info!(document = %document, count = page.items.len(), "freed what waited");
+            self.send(page.items).await?;
+            cursor = page.next;
+            if cursor.is_none() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Makes items due and sends a message for each that is still parked.
-    pub async fn send(&self, ids: &[String]) -> Result<()> {
-        let due = self.again();
-        let mut messages = Vec::with_capacity(ids.len());
-        for id in ids {
-            if self.parking.release(id, due).await? {
-                messages.push(Message::Parked { id: id.clone() });
-            }
-        }
+    /// Sends a message for each item.
+    pub async fn send(&self, ids: Vec<String>) -> Result<()> {
+        let messages: Vec<Message> = ids.into_iter().map(|id| Message::Parked { id }).collect();
         self.queue.send_all(&messages).await
     }
 }

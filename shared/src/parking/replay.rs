@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use super::{Cargo, ParkedItem, ParkedQuery, Release};
+use super::{Cargo, ParkedQuery, Release};
 use crate::{
     Error, ErrorCode, Result,
     integration_log::{EventFacts, EventStatus, IntegrationLog},
-    queue::Message,
 };
 
 /// Replays parked events.
@@ -25,36 +24,35 @@ impl Replay {
 
     /// Replays one event. `parked_not_found` if it is not parked (any more).
     pub async fn one(&self, id: &str) -> Result<()> {
-        let missing = || Error::new(ErrorCode::ParkedNotFound, format!("{id} is not parked"));
-        let item = self.release.parking.get(id).await?.ok_or_else(missing)?;
-        if !self.prepare(&item).await? {
-            return Err(missing());
+        if !self.prepare(id).await? {
+            return Err(Error::new(ErrorCode::ParkedNotFound, format!("{id} is not parked")));
         }
-        self.release.queue.send(&Message::Parked { id: item.id }).await
+        self.release.send(vec![id.to_owned()]).await
     }
 
     /// Replays a page of what `query` finds. Returns how many, and where the next page starts.
     pub async fn page(&self, query: &ParkedQuery) -> Result<(usize, Option<String>)> {
         let page = self.release.parking.list(query).await?;
-        let mut messages = Vec::with_capacity(page.items.len());
+        let mut ids = Vec::with_capacity(page.items.len());
         for item in page.items {
-            let Some(item) = self.release.parking.get(&item.id).await? else { continue };
-            if self.prepare(&item).await? {
-                messages.push(Message::Parked { id: item.id });
+            if self.prepare(&item.id).await? {
+                ids.push(item.id);
             }
         }
-        self.release.queue.send_all(&messages).await?;
-        Ok((messages.len(), page.next))
+        let count = ids.len();
+        self.release.send(ids).await?;
+        Ok((count, page.next))
     }
 
-    /// Makes the item due and starts its count anew; `false` if it is resolved by now, and gone.
-    async fn prepare(&self, item: &ParkedItem) -> Result<bool> {
+    /// Starts the event's count anew; `false` if it is not parked, or resolved by now, and then gone.
+    async fn prepare(&self, id: &str) -> Result<bool> {
+        let Some(item) = self.release.parking.get(id).await? else { return Ok(false) };
         if let Cargo::Event(event) = &item.cargo
-            && !self.log.mark(&EventFacts::of(event), EventStatus::Queued, None, None).await?
+            && !self.log.mark(&EventFacts::of(event), EventStatus::Queued, None).await?
         {
-            self.release.parking.remove(&item.id).await?;
+            self.release.parking.remove(id).await?;
             return Ok(false);
         }
-        self.release.parking.release(&item.id, self.release.again()).await
+        Ok(true)
     }
 }

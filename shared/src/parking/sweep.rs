@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::Release;
-use crate::{Result, lease::Leases, queue::Message};
+use crate::{Result, clock::Clock, lease::Leases};
 
 /// The most items one sweep sends: what is left is due in the next.
 const MAX_SWEPT: usize = 5_000;
@@ -28,27 +30,36 @@ pub enum Swept {
 pub struct Sweeper {
     release: Release,
     leases: Arc<dyn Leases>,
+    clock: Arc<dyn Clock>,
+    /// After this long an item that was sent and not resolved is due again.
+    again_after: SignedDuration,
 }
 
 impl Sweeper {
-    /// A sweeper that sends through `release`, one at a time by `leases`.
-    pub fn new(release: Release, leases: Arc<dyn Leases>) -> Self {
-        Self { release, leases }
+    /// A sweeper that sends through `release`, one at a time by `leases`; an item is due again after
+    /// `again_after` if nothing came of it.
+    pub fn new(
+        release: Release,
+        leases: Arc<dyn Leases>,
+        clock: Arc<dyn Clock>,
+        again_after: SignedDuration,
+    ) -> Self {
+        Self { release, leases, clock, again_after }
     }
 
     /// Sends what is due. Stops early, with the rest still due, when the lease is about to end.
     pub async fn sweep(&self) -> Result<Swept> {
         let Some(lease) = self.leases.acquire(LEASE).await? else { return Ok(Swept::Busy) };
         let mut sent = 0;
-        while sent < MAX_SWEPT && self.release.clock.now() < lease.expires_at {
-            let now = self.release.clock.now();
-            let ids = self.release.parking.claim_due(now, self.release.again(), CHUNK).await?;
+        while sent < MAX_SWEPT && self.clock.now() < lease.expires_at {
+            let now = self.clock.now();
+            let again = now.saturating_add(self.again_after).unwrap_or(now);
+            let ids = self.release.parking.claim_due(now, again, CHUNK).await?;
             if ids.is_empty() {
                 break;
             }
             sent += ids.len();
-            let messages: Vec<Message> = ids.into_iter().map(|id| Message::Parked { id }).collect();
-            self.release.queue.send_all(&messages).await?;
+            self.release.send(ids).await?;
         }
         self.leases.release(&lease).await?;
         Ok(Swept::Sent(sent))

@@ -1,5 +1,9 @@
 //! Metrics as log lines (CloudWatch Embedded Metric Format): a line is the count, the timing and the record of
 //! what happened in one, so that a webhook costs one line and not three.
+//!
+//! CloudWatch bills each combination of metric and dimension values, so each dimension stands for itself (by
+//! connector, by outcome), what AWS counts anyway is not counted again, and everything else is a property:
+//! Logs Insights searches those for nothing but the reading.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -23,7 +27,7 @@ impl Line {
         Self { at, dimensions: Vec::new(), metrics: Vec::new(), fields }
     }
 
-    /// Adds a dimension: its values must be few, each combination is a metric that is paid for.
+    /// Adds a dimension, by which alone each metric is shown: its values must be few, each is paid for.
     #[must_use]
     pub fn dimension(mut self, name: &'static str, value: &str) -> Self {
         self.dimensions.push(name);
@@ -39,12 +43,18 @@ impl Line {
         self
     }
 
-    /// Adds a duration, in milliseconds.
+    /// Adds a duration as a metric, in milliseconds.
     #[must_use]
     pub fn duration(mut self, name: &'static str, value: SignedDuration) -> Self {
         self.metrics.push(json!({ "Name": name, "Unit": "Milliseconds" }));
-        let milliseconds = value.as_secs_f64() * 1_000.0;
-        self.fields.insert(name.to_owned(), json!(milliseconds));
+        self.fields.insert(name.to_owned(), milliseconds(value));
+        self
+    }
+
+    /// Adds how long it took as the property `duration_ms`.
+    #[must_use]
+    pub fn took(mut self, value: SignedDuration) -> Self {
+        self.fields.insert("duration_ms".to_owned(), milliseconds(value));
         self
     }
 
@@ -57,20 +67,23 @@ impl Line {
         self
     }
 
-    /// The line as JSON.
+    /// The line as JSON; in Embedded Metric Format if it has a metric.
     pub fn to_json(&self) -> Value {
         let mut fields = self.fields.clone();
-        fields.insert(
-            "_aws".to_owned(),
-            json!({
-                "Timestamp": self.at.as_millisecond(),
-                "CloudWatchMetrics": [{
-                    "Namespace": NAMESPACE,
-                    "Dimensions": [self.dimensions],
-                    "Metrics": self.metrics,
-                }],
-            }),
-        );
+        if !self.metrics.is_empty() {
+            let dimensions: Vec<[&str; 1]> = self.dimensions.iter().map(|name| [*name]).collect();
+            fields.insert(
+                "_aws".to_owned(),
+                json!({
+                    "Timestamp": self.at.as_millisecond(),
+                    "CloudWatchMetrics": [{
+                        "Namespace": NAMESPACE,
+                        "Dimensions": dimensions,
+                        "Metrics": self.metrics,
+                    }],
+                }),
+            );
+        }
         Value::Object(fields)
     }
 
@@ -81,6 +94,12 @@ impl Line {
     }
 }
 
+/// To the microsecond, which is as exact as anyone reads.
+fn milliseconds(value: SignedDuration) -> Value {
+    let micros = i64::try_from(value.as_micros()).unwrap_or(i64::MAX);
+    json!(format!("{}.{:03}", micros / 1_000, (micros % 1_000).abs()).parse::<serde_json::Number>().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,21 +108,28 @@ mod tests {
     fn a_line_is_in_embedded_metric_format() {
         let line = Line::new("accepted", Timestamp::UNIX_EPOCH)
             .dimension("Connector", "erpnext")
+            .dimension("Outcome", "accepted")
             .count("Webhooks", 1)
-            .duration("Duration", SignedDuration::from_micros(1_500))
+            .duration("Age", SignedDuration::from_micros(1_500))
+            .took(SignedDuration::from_micros(90))
             .property("event_id", Some("evt_1"))
             .property("secret", None::<&str>)
             .to_json();
-        assert_eq!(
-            line,
-            json!({
-                "_aws": { "Timestamp": 0, "CloudWatchMetrics": [{
-                    "Namespace": "Causeway",
-                    "Dimensions": [["Connector"]],
-                    "Metrics": [{ "Name": "Webhooks", "Unit": "Count" }, { "Name": "Duration", "Unit": "Milliseconds" }],
-                }]},
-                "message": "accepted", "Connector": "erpnext", "Webhooks": 1, "Duration": 1.5, "event_id": "evt_1",
-            })
-        );
+        let expected = r#"{
+            "message": "accepted", "Connector": "erpnext", "Outcome": "accepted", "Webhooks": 1, "Age": 1.500,
+            "duration_ms": 0.090, "event_id": "evt_1",
+            "_aws": { "Timestamp": 0, "CloudWatchMetrics": [{
+                "Namespace": "Causeway",
+                "Dimensions": [["Connector"], ["Outcome"]],
+                "Metrics": [{ "Name": "Webhooks", "Unit": "Count" }, { "Name": "Age", "Unit": "Milliseconds" }]
+            }] }
+        }"#;
+        assert_eq!(line, serde_json::from_str::<Value>(expected).unwrap());
+    }
+
+    #[test]
+    fn a_line_without_a_metric_is_a_plain_log_line() {
+        let line = Line::new("request", Timestamp::UNIX_EPOCH).property("status", Some(200)).to_json();
+        assert_eq!(line, json!({ "message": "request", "status": 200 }));
     }
 }

@@ -92,7 +92,7 @@ impl IngestFunction {
             .dimension("Connector", if exists { connector } else { "-" })
             .dimension("Outcome", outcome)
             .count("Webhooks", 1)
-            .duration("Duration", finished_at.duration_since(started_at))
+            .took(finished_at.duration_since(started_at))
             .property("event_id", accepted.map(|a| a.id.as_str()))
             .property("event", accepted.map(|a| a.event.as_str()))
             .property("secret", accepted.map(|a| a.secret.as_str()))

@@ -1,0 +1,318 @@
+//! The whole of Causeway in one process: the production code on a DynamoDB in memory, with a queue that counts.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Config, Credentials, Region},
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+        ProjectionType, ScalarAttributeType,
+    },
+};
+use causeway::{
+    Error, Result,
+    clock::{Clock, ManualClock},
+    config::Tables,
+    connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
+    documents::{
+        Commit, Committed, Document, DocumentKey, DocumentStore, ListQuery, Page, Stored,
+        dynamo::DynamoDocuments,
+    },
+    events::{Disposition, EventWorker, Ports, Received},
+    integration_log::dynamo::DynamoLog,
+    parking::{Release, Replay, dynamo::DynamoParking},
+    queue::{Message, Queue},
+    secrets::{Secret, SecretBundle, SecretStore},
+    trigger::http::{HttpFunction, Request},
+    webhook::{Ingest, IngestFunction, signature::Scheme},
+};
+use causeway_bench::delivery::{Key, sign};
+use http::{StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::meter::{Interceptor, Meter};
+
+const SECRET: &[u8] = b"a secret of thirty-two characters";
+/// SQS bills a request for each 64 KB of what it carries.
+const SQS_CHUNK: usize = 64 * 1024;
+
+pub type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// Production code with everything around it counted.
+pub struct Stack {
+    pub meter: Arc<Meter>,
+    pub clock: Arc<ManualClock>,
+    pub queue: Arc<CountingQueue>,
+    pub faults: Arc<Faults>,
+    pub client: Client,
+
+    pub replay: Replay,
+    ingest: IngestFunction,
+    worker: EventWorker,
+}
+
+/// A queue whose messages stay until [`CountingQueue::receive`].
+pub struct CountingQueue {
+    meter: Arc<Meter>,
+    messages: Mutex<VecDeque<String>>,
+}
+
+impl CountingQueue {
+    fn keep(&self, name: &str, messages: &[Message]) -> Result<()> {
+        let bodies = messages.iter().map(Message::encode).collect::<Result<Vec<_>>>()?;
+        let bytes: usize = bodies.iter().map(String::len).sum();
+        for _ in 0..bytes.div_ceil(SQS_CHUNK) {
+            self.meter.call(name);
+        }
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).extend(bodies);
+        Ok(())
+    }
+
+    /// The next message.
+    pub fn receive(&self) -> Option<String> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
+#[async_trait]
+impl Queue for CountingQueue {
+    async fn send(&self, message: &Message) -> Result<()> {
+        self.keep("SQS send", std::slice::from_ref(message))
+    }
+
+    async fn send_all(&self, messages: &[Message]) -> Result<()> {
+        messages.chunks(10).try_for_each(|batch| self.keep("SQS send", batch))
+    }
+
+    async fn hide(&self, _receipt: &str, _wait: Duration) -> Result<()> {
+        self.meter.call("SQS visibility");
+        Ok(())
+    }
+
+    async fn delete(&self, _receipts: &[String]) -> Result<()> {
+        self.meter.call("SQS delete");
+        Ok(())
+    }
+}
+
+/// The built-in store; its next commit can be told to fail.
+pub struct Faults {
+    store: DynamoDocuments,
+    next: Mutex<Option<Error>>,
+}
+
+impl Faults {
+    /// Makes the next commit fail before it reaches DynamoDB.
+    pub fn fail_next(&self, error: Error) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    fn fault(&self) -> Option<Error> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[async_trait]
+impl DocumentStore for Faults {
+    async fn read(&self, key: &DocumentKey) -> Result<Option<Stored>> {
+        self.store.read(key).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
+        self.store.list(query).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed> {
+        match self.fault() {
+            Some(error) => Err(error),
+            None => self.store.commit(commit).await,
+        }
+    }
+}
+
+struct CountedSecrets(Arc<Meter>);
+
+#[async_trait]
+impl SecretStore for CountedSecrets {
+    async fn bundle(&self, _id: &str) -> Result<SecretBundle> {
+        self.0.call("Secrets Manager");
+        Ok(SecretBundle::from([("erpnext/current".to_owned(), Secret::new(SECRET))]))
+    }
+
+    async fn secret(&self, _id: &str) -> Result<Secret> {
+        self.0.call("Secrets Manager");
+        Ok(Secret::new(SECRET))
+    }
+}
+
+impl Stack {
+    /// A stack with `settings` as its one connector.
+    pub async fn start(settings: &ConnectorSettings) -> Result<Self, Failed> {
+        let meter = Arc::new(Meter::default());
+        let client = client(&meter).await?;
+        let tables = create_tables(&client).await?;
+        let clock = Arc::new(ManualClock::at(Timestamp::now()));
+        let store = DynamoDocuments::new(client.clone(), tables.clone(), clock.clone());
+        let faults = Arc::new(Faults { store, next: Mutex::default() });
+        ConnectorRepository::new(faults.clone()).put(settings, "bench", &*clock).await?;
+        let log = Arc::new(DynamoLog::new(client.clone(), tables.clone(), clock.clone()));
+        let parking = Arc::new(DynamoParking::new(client.clone(), &tables));
+        let queue = Arc::new(CountingQueue { meter: Arc::clone(&meter), messages: Mutex::default() });
+        let release = Release::new(parking.clone(), queue.clone());
+        let replay = Replay::new(release.clone(), log.clone());
+        let ports =
+            Ports { documents: faults.clone(), log, parking, queue: queue.clone(), clock: clock.clone() };
+        let cache = ConnectorCache::settings_only(ConnectorRepository::new(faults.clone()), clock.clone());
+        let worker = EventWorker::new(ports, cache, release);
+        let ingest = cold_ingest(&meter, &faults, &queue, &clock)?;
+        Ok(Self { meter, clock, queue, faults, client, replay, ingest, worker })
+    }
+
+    /// Replaces the ingest by one that has just started, with the calls that init makes on AWS to open its
+    /// connections (`app::ingest` makes them over TLS only).
+    pub async fn restart_ingest(&mut self) -> Result<()> {
+        self.ingest = cold_ingest(&self.meter, &self.faults, &self.queue, &self.clock)?;
+        self.faults.read(&DocumentKey::new("Warm", "up")?).await?;
+        self.meter.call("SQS attributes");
+        self.ingest.warm().await
+    }
+
+    /// Delivers `body`, signed; returns the event's id.
+    pub async fn deliver(&self, body: &Value) -> Result<String, Failed> {
+        let bytes = body.to_string().into_bytes();
+        let mut headers = sign(&Scheme::Frappe, &Key::Shared(SECRET.to_vec()), "", self.clock.now(), &bytes)?;
+        headers.insert(header::CONTENT_TYPE, "application/json".parse()?);
+        let request = Request {
+            method: "POST".to_owned(),
+            path: "/webhooks/erpnext".to_owned(),
+            query: HashMap::new(),
+            headers,
+            body: Ok(bytes),
+            request_id: Some("JKJaXmPLvHcESHA=".to_owned()),
+        };
+        let response = self.ingest.handle(&request).await;
+        self.meter.add(|tally| tally.ingests += 1.0);
+        if response.status != StatusCode::ACCEPTED {
+            return Err(format!("the delivery was refused: {}", response.body).into());
+        }
+        Ok(response.body["data"]["id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Works until the queue is empty; messages that are to come again do so after their wait.
+    pub async fn drain(&self) -> Result<(), Failed> {
+        while let Some(body) = self.queue.receive() {
+            let mut receives = 1;
+            loop {
+                self.meter.add(|tally| tally.messages += 1.0);
+                let received = Received {
+                    message_id: format!("message-{receives}"),
+                    receipt: "receipt".to_owned(),
+                    body: body.clone(),
+                    receives,
+                    dead_letter: false,
+                };
+                match self.worker.work(&received).await {
+                    Disposition::Done => break,
+                    Disposition::Again(wait) => {
+                        self.queue.hide("receipt", wait).await?;
+                        self.clock.advance(SignedDuration::try_from(wait)?);
+                    }
+                    Disposition::Keep => return Err("an event could not be recorded".into()),
+                }
+                receives += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cold_ingest(
+    meter: &Arc<Meter>,
+    documents: &Arc<Faults>,
+    queue: &Arc<CountingQueue>,
+    clock: &Arc<ManualClock>,
+) -> Result<IngestFunction> {
+    let repository = ConnectorRepository::new(documents.clone());
+    let secrets = Arc::new(CountedSecrets(Arc::clone(meter)));
+    let cache = ConnectorCache::new(repository, secrets, "webhooks".to_owned(), clock.clone());
+    IngestFunction::new(Ingest::new(cache, queue.clone(), clock.clone()), clock.clone())
+}
+
+/// A client of a new DynamoDB in this process, counted.
+async fn client(meter: &Arc<Meter>) -> Result<Client, Failed> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let database = dynoxide::Database::memory()?;
+    tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .interceptor(Interceptor(Arc::clone(meter)))
+        .build();
+    Ok(Client::from_conf(config))
+}
+
+/// An index of the template: its name, its key, and what it holds besides.
+type Index = (&'static str, [&'static str; 2], &'static [&'static str]);
+
+const LOG_ENTRY: &[&str] =
+    &["status", "event", "doctype", "docname", "attempts", "duration_ms", "error_code"];
+
+/// The tables as the template has them.
+async fn create_tables(client: &Client) -> Result<Tables, Failed> {
+    create(client, "documents", &["pk"], &[("by_modified", ["mpk", "msk"], &[])]).await?;
+    create(client, "logs", &["pk", "sk"], &[("by_connector_day", ["lpk", "lsk"], LOG_ENTRY)]).await?;
+    let indexes: [Index; 3] = [
+        ("by_due", ["dpk", "dsk"], &[]),
+        ("by_state", ["spk", "ssk"], &[]),
+        ("by_wait", ["wpk", "wsk"], &[]),
+    ];
+    create(client, "state", &["pk", "sk"], &indexes).await?;
+    Ok(Tables { documents: "documents".to_owned(), logs: "logs".to_owned(), state: "state".to_owned() })
+}
+
+async fn create(client: &Client, table: &str, keys: &[&str], indexes: &[Index]) -> Result<(), Failed> {
+    let names = keys.iter().copied().chain(indexes.iter().flat_map(|index| index.1));
+    let mut request = client
+        .create_table()
+        .table_name(table)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_key_schema(Some(schema(keys)?));
+    for name in names {
+        let text = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+        request = request.attribute_definitions(text.build()?);
+    }
+    for (name, keys, held) in indexes {
+        let kind = if held.is_empty() { ProjectionType::KeysOnly } else { ProjectionType::Include };
+        let held = held.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let projection = Projection::builder()
+            .projection_type(kind)
+            .set_non_key_attributes(Some(held).filter(|held| !held.is_empty()))
+            .build();
+        let index = GlobalSecondaryIndex::builder()
+            .index_name(*name)
+            .set_key_schema(Some(schema(keys)?))
+            .projection(projection);
+        request = request.global_secondary_indexes(index.build()?);
+    }
+    request.send().await?;
+    Ok(())
+}
+
+fn schema(keys: &[&str]) -> Result<Vec<KeySchemaElement>, Failed> {
+    let kinds = [KeyType::Hash, KeyType::Range];
+    keys.iter()
+        .zip(kinds)
+        .map(|(name, kind)| Ok(KeySchemaElement::builder().attribute_name(*name).key_type(kind).build()?))
+        .collect()
+}

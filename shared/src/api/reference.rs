@@ -1,0 +1,127 @@
+//! The reference in `docs/` says what the code says: `errors.md` is generated, `api.md` must name every route,
+//! and what the pages point at must exist.
+
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
+
+use super::ROUTES;
+use crate::{Error, ErrorCode, trigger::http::Response, webhook};
+
+/// The pages whose links are checked.
+const PAGES: [&str; 8] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/api.md",
+    "docs/configuration.md",
+    "docs/connectors.md",
+    "docs/errors.md",
+];
+
+fn at(page: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(page)
+}
+
+fn read(page: &str) -> String {
+    fs::read_to_string(at(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
+}
+
+/// `docs/errors.md` as it has to be.
+fn errors_page() -> String {
+    let mut page = String::from(
+        "# Errors\n\n\
+         <!-- Generated from `ErrorCode`: UPDATE_DOCS=1 cargo test --workspace --lib reference -->\n\n\
+         Every failure of the API and of the webhook routes is an `application/problem+json` (RFC 9457) with a stable \
+         `code`. `title` is the same each time, `detail` is about this time, and `errors` names the fields at fault \
+         where the input is. The same codes stand in the Integration Log and on parked events; codes that only occur \
+         there have a status all the same, and no caller sees it.\n\n\
+         A 503 carries `Retry-After`. A 401 for an API key carries `WWW-Authenticate`, a 405 carries `Allow`. The HTTP \
+         API in front of the functions answers 429 (too many requests) and 404 (a path that is no route at all) by \
+         itself, as `{\"message\": …}`.\n\n\
+         | code | status | title |\n| --- | --- | --- |\n",
+    );
+    let status = |code: ErrorCode| Response::problem(&Error::new(code, "")).status.as_u16();
+    for code in ErrorCode::ALL {
+        let name = code.as_str();
+        writeln!(page, "| [`{name}`](#{name}) | {} | {} |", status(*code), code.title()).unwrap();
+    }
+    for code in ErrorCode::ALL {
+        write!(page, "\n### {}\n{} {}. {}\n", code.as_str(), status(*code), code.title(), code.meaning())
+            .unwrap();
+    }
+    page
+}
+
+/// The targets of a page's links, but for those to other sites.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://"))
+}
+
+/// The anchors that GitHub gives a page's headings.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let plain = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let kept = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+    plain.map(|heading| heading.chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")).collect()
+}
+
+#[test]
+fn the_error_reference_is_the_code() {
+    let (page, path) = (errors_page(), at("docs/errors.md"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "docs/errors.md is stale: UPDATE_DOCS=1 cargo test --workspace --lib reference");
+}
+
+#[test]
+fn every_route_is_in_the_api_reference() {
+    let page = read("docs/api.md");
+    let routes = ROUTES.iter().map(|route| format!("{} {}", route.method, route.path));
+    let webhooks = webhook::ROUTES.iter().map(|path| format!("POST {path}"));
+    for route in routes.chain(webhooks) {
+        assert!(page.contains(&format!("`{route}`")), "docs/api.md does not describe {route}");
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for page in PAGES {
+        let text = read(page);
+        for link in links(&text) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { at(page) } else { at(page).with_file_name("").join(path) };
+            assert!(target.exists(), "{page} links to {link}, which does not exist");
+            let known = anchor.is_empty() || anchors(&fs::read_to_string(&target).unwrap()).contains(anchor);
+            assert!(known, "{page} links to {link}, which has no such heading");
+        }
+    }
+}
+
+#[test]
+fn every_test_that_architecture_names_exists() {
+    let sources = ["shared/src", "tests", "local/tests"].map(|directory| sources(&at(directory))).concat();
+    let text = read("ARCHITECTURE.md");
+    let section = text.split("\n## ").find(|section| section.starts_with("Invariants")).unwrap();
+    let is_test = |name: &&str| name.matches('_').count() > 1 && !name.contains(['/', ' ', ':', '.']);
+    for name in section.split('`').skip(1).step_by(2).filter(is_test) {
+        let defined =
+            [format!("fn {name}("), format!("def {name}(")].iter().any(|start| sources.contains(start));
+        assert!(defined, "ARCHITECTURE.md names the test {name}, which does not exist");
+    }
+}
+
+/// All Rust and Python source below `directory`, joined.
+fn sources(directory: &std::path::Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            text += &sources(&entry);
+        } else if entry.extension().is_some_and(|kind| kind == "rs" || kind == "py") {
+            text += &fs::read_to_string(entry).unwrap();
+        }
+    }
+    text
+}
