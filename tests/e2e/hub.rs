@@ -128,13 +128,13 @@ impl Hub {
         (answer.status != 404).then(|| answer.data(200).clone())
     }
 
-    /// The event's log entry once its status is `status`.
+    /// The event's log entry once its status is `status`. An event that settles otherwise ends the trial at once.
     #[track_caller]
     pub fn wait_until(&self, id: &str, status: &str) -> Value {
         wait_for(&format!("{id} to be {status}"), SETTLE, || match self.entry(id) {
             Some(entry) if entry["status"] == status => Ok(entry),
             Some(entry) if SETTLED.contains(&entry["status"].as_str().unwrap_or_default()) => {
-                Err(format!("it is settled: {entry}"))
+                panic!("{id} was to be {status}: {entry}")
             }
             Some(entry) => Err(entry.to_string()),
             None => Err("no log entry".to_owned()),

@@ -37,7 +37,10 @@ fn a_restart_in_the_middle_of_a_backlog_loses_nothing(hub: &Hub, name: &str) {
     let documents = hub.all(&format!("/v2/documents/{}", encode("Backlog Order")), 500);
     assert_eq!(documents.len(), EVENTS);
     assert!(documents.iter().all(|document| document["revision"] == 1));
-    assert!(backlog > 0, "nothing was left to do when the stack was stopped: nothing was tried");
+    assert!(
+        backlog > 0 || !workers::SUPPORTED,
+        "nothing was left to do when the stack was stopped: nothing was tried"
+    );
 }
 
 fn send_all(connector: &Connector<'_>) {
