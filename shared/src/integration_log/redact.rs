@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The longest body kept in the log, in bytes.
+/// The longest body offered to the log, in bytes; how much of it is kept the entry's size decides.
 const MAX_BYTES: usize = 4 * 1024;
 /// What stands where a secret was.
 const HIDDEN: &str = "[redacted]";
@@ -26,7 +26,7 @@ const SECRET_NAMES: [&str; 16] = [
     "clientsecret",
 ];
 
-/// The body for the log: JSON with secret-looking fields hidden, cut to 4 KB; of a body that is not JSON only
+/// The body for the log: JSON with secret-looking fields hidden, at most 4 KB; of a body that is not JSON only
 /// its size, since nothing in it can be told apart.
 pub fn redact(body: &[u8]) -> String {
     let Ok(mut value) = serde_json::from_slice::<Value>(body) else {
