@@ -19,8 +19,6 @@ use crate::{
 
 /// How long settings and secrets are used without asking again.
 pub const TTL: SignedDuration = SignedDuration::from_secs(60);
-/// Settings this young are as good as stored ones: nobody changes them and replays within it.
-const RECENT: SignedDuration = SignedDuration::from_secs(1);
 /// How long it is remembered that there is no such connector.
 const UNKNOWN_TTL: SignedDuration = SignedDuration::from_secs(10);
 /// The least time between two extra reads of one connector.
@@ -84,10 +82,9 @@ impl ConnectorCache {
         self.younger_than(TTL, name).await
     }
 
-    /// The connector as it is stored now, give or take [`RECENT`]: for what was replayed because its settings
-    /// were changed.
-    pub async fn get_recent(&self, name: &str) -> Result<Option<Arc<Connector>>> {
-        self.younger_than(RECENT, name).await
+    /// The connector as it is stored now: for an event that may be replayed because its settings were changed.
+    pub async fn get_stored(&self, name: &str) -> Result<Option<Arc<Connector>>> {
+        self.younger_than(SignedDuration::ZERO, name).await
     }
 
     async fn younger_than(&self, age: SignedDuration, name: &str) -> Result<Option<Arc<Connector>>> {

@@ -89,7 +89,7 @@ impl Attempt<'_> {
         let name = &self.event.connector;
         // What comes out of the parking may come because someone has just mended the settings.
         let found = if self.parked {
-            self.connectors.get_recent(name).await?
+            self.connectors.get_stored(name).await?
         } else {
             self.connectors.get(name).await?
         };
