@@ -9,6 +9,10 @@ from console import dim, say
 from stack import Stack
 
 
+# What Lambda itself logs around each call.
+LAMBDAS_OWN = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
+
+
 def run(stack: Stack, minutes: int) -> None:
     """Prints the lines of the last `minutes`."""
     logs = client(stack, "logs")
@@ -17,6 +21,11 @@ def run(stack: Stack, minutes: int) -> None:
     for group in logs.describe_log_groups()["logGroups"]:
         function = group["logGroupName"].rsplit("/", 1)[-1]
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"], startTime=since)
-        lines += [(event["timestamp"], function, event["message"]) for page in pages for event in page["events"]]
+        lines += [
+            (event["timestamp"], function, event["message"])
+            for page in pages
+            for event in page["events"]
+            if not event["message"].startswith(LAMBDAS_OWN)
+        ]
     for at, function, message in sorted(lines, key=lambda line: line[0]):
         say(f"{dim(time.strftime('%H:%M:%S', time.localtime(at / 1000)))} {function:<15} {message.rstrip()}")

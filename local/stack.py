@@ -119,12 +119,25 @@ def stop(root: Path) -> bool:
     """Stops the stack of `root`, which writes its state. False where none was running."""
     if running_port(root) is None:
         return False
-    os.kill(_read_pid_file(root)["pid"], signal.SIGTERM)
+    pid = _read_pid_file(root)["pid"]
+    os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
-    while running_port(root) is not None:
+    # The functions' processes are in the server's session, and outlive it by a moment.
+    while running_port(root) is not None or session_lives(pid):
         if time.monotonic() > deadline:
             raise Failure(f"The stack in {root} did not stop within {STOP_SECONDS} s; see {root / 'ministack.log'}.")
         time.sleep(0.05)
+    return True
+
+
+def session_lives(leader: int) -> bool:
+    """Whether any process of the session that `leader` began is left."""
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
     return True
 
 

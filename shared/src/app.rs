@@ -22,7 +22,7 @@ use crate::{
     events::{EventWorker, Ports},
     integration_log::{IntegrationLog, dynamo::DynamoLog},
     lease::dynamo::DynamoLeases,
-    parking::{ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
+    parking::{Discard, ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
     queue::{Queue, sqs::SqsQueue},
     secrets::{SecretStore, secretsmanager::SecretsManager},
     trigger::queue::WorkerFunction,
@@ -169,11 +169,12 @@ pub async fn api() -> Result<Api> {
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
     let keys = ApiKeys::new(secrets, config.admin_api_key_id, Arc::clone(&clock));
     let replay = Replay::new(release.clone(), Arc::clone(&log));
+    let discard = Discard::new(Arc::clone(&parking), Arc::clone(&log), Arc::clone(&clock));
     let connectors = ConnectorRepository::new(Arc::clone(&documents));
     warm(&aws, async {
         let ((), key) = tokio::join!(touch_documents(&*documents), keys.prefetch());
         note(key);
     })
     .await;
-    Api::new(Services { documents, connectors, log, parking, release, replay, clock }, keys)
+    Api::new(Services { documents, connectors, log, parking, release, replay, discard, clock }, keys)
 }

@@ -123,6 +123,8 @@ error_codes! {
     DocumentTooLarge = "document_too_large", TooLarge, "The document is too large";
     /// There is no such parked item.
     ParkedNotFound = "parked_not_found", NotFound, "There is no such parked item";
+    /// Someone gave the event up while it was parked; the detail says who and why.
+    Discarded = "discarded", Unprocessable, "The event was given up";
     /// There is no such log entry.
     LogNotFound = "log_not_found", NotFound, "There is no such log entry";
 
@@ -173,8 +175,11 @@ impl Error {
 
     /// Wrong input, naming every field at fault.
     pub fn fields(fields: Vec<FieldError>) -> Self {
-        let detail =
-            fields.iter().map(|f| format!("{}: {}", f.field, f.detail)).collect::<Vec<_>>().join("; ");
+        let sentence = |fault: &FieldError| match fault.field.as_str() {
+            "" => fault.detail.clone(),
+            field => format!("{field}: {}", fault.detail),
+        };
+        let detail = fields.iter().map(sentence).collect::<Vec<_>>().join("; ");
         Self { code: ErrorCode::InvalidInput, detail, fields, source: None }
     }
 
@@ -199,6 +204,15 @@ impl Error {
     #[must_use]
     pub fn with_code(mut self, code: ErrorCode) -> Self {
         self.code = code;
+        self
+    }
+
+    /// The same input error, its one field called `field`: where it was found, not what it was checked as.
+    #[must_use]
+    pub fn at(mut self, field: &str) -> Self {
+        for fault in &mut self.fields {
+            field.clone_into(&mut fault.field);
+        }
         self
     }
 

@@ -47,7 +47,27 @@ fn read(call: &Call<'_>, name: &str) -> Result<ConnectorSettings> {
     }
     // From text: a number in a JSON value does not fit every setting, its text does.
     let text = crate::dynamo::json(&Value::Object(fields))?;
-    serde_json::from_str(&text).map_err(|e| Error::field("", "invalid", e.to_string()))
+    let reader = &mut serde_json::Deserializer::from_str(&text);
+    serde_path_to_error::deserialize(reader).map_err(|fault| {
+        let field = pointer(fault.path());
+        // The place in the text is one in ours, not in what was sent.
+        let detail = fault.inner().to_string();
+        let detail = detail.split(" at line ").next().unwrap_or_default();
+        Error::field(field, "invalid", detail)
+    })
+}
+
+/// Where in the settings a fault is, as a JSON pointer; of a part chosen by its type, where that part begins.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{key}"),
+            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
 }
 
 fn shown(settings: &ConnectorSettings) -> Result<Value> {

@@ -118,10 +118,17 @@ impl NewDocument {
         {
             return Err(Error::field("/doctype", "invalid", "is not the DocType of the path"));
         }
-        let name = text(fields.shift_remove("name"), "/name")?.map(DocName::new).transpose()?;
+        let name = text(fields.shift_remove("name"), "/name")?
+            .map(DocName::new)
+            .transpose()
+            .map_err(|e| e.at("/name"))?;
         // As in ERPNext, the series a document was named by stays one of its fields.
         let series = text(fields.get("naming_series").cloned(), "/naming_series")?;
-        let series = series.filter(|_| name.is_none()).map(|series| Series::parse(&series)).transpose()?;
+        let series = series
+            .filter(|_| name.is_none())
+            .map(|series| Series::parse(&series))
+            .transpose()
+            .map_err(|e| e.at("/naming_series"))?;
         let docstatus = docstatus(fields.shift_remove("docstatus"))?;
         let set_by_us: Vec<FieldError> = SYSTEM_FIELDS
             .into_iter()

@@ -29,7 +29,7 @@ use crate::{
     documents::{DocType, DocumentStore},
     error::Kind,
     integration_log::IntegrationLog,
-    parking::{ParkingLot, Release, Replay},
+    parking::{Discard, ParkingLot, Release, Replay},
     telemetry::metric::Line,
     trigger::http::{HttpFunction, Request, Response},
 };
@@ -53,6 +53,8 @@ pub struct Services {
     pub release: Release,
     /// Gives parked events another go.
     pub replay: Replay,
+    /// Gives parked events up.
+    pub discard: Discard,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -90,9 +92,9 @@ impl Call<'_> {
         DocType::new(self.param("doctype")?)
     }
 
-    /// The query's parameter `name`, if it is given and not empty.
+    /// The query's parameter `name`, if it is given.
     pub fn query(&self, name: &str) -> Option<&str> {
-        self.request.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.request.query.get(name).map(String::as_str)
     }
 
     /// The page size asked for.
@@ -104,8 +106,12 @@ impl Call<'_> {
             .ok_or_else(|| Error::field("limit", "invalid", format!("must be 1 to {MAX_LIMIT}")))
     }
 
-    /// Refuses query parameters the route does not know, so that a typing error is not an unfiltered answer.
+    /// Refuses query parameters the route does not know, and empty ones, so that a typing error or an unset
+    /// variable is not an unfiltered answer.
     pub fn allow_query(&self, known: &[&str]) -> Result<()> {
+        if let Some((name, _)) = self.request.query.iter().find(|(_, value)| value.is_empty()) {
+            return Err(Error::field(name, "missing", "is given without a value"));
+        }
         match self.request.query.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => Err(Error::field(
@@ -114,6 +120,14 @@ impl Call<'_> {
                 format!("is not a parameter here; there are: {}", known.join(", ")),
             )),
         }
+    }
+
+    /// Refuses a body where none is read, so that a filter in it is not taken for one.
+    pub fn refuse_body(&self) -> Result<()> {
+        if self.request.body()?.is_empty() {
+            return Ok(());
+        }
+        Err(Error::field("", "unknown", "this route takes no body; its filters are query parameters"))
     }
 
     /// Who asks.

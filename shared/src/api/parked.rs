@@ -12,6 +12,9 @@ use crate::{
     trigger::http::Response,
 };
 
+/// The longest reason for giving an event up.
+const MAX_REASON_BYTES: usize = 300;
+
 /// `GET /v2/parked`: by `state` (delayed, waiting, dead) and `connector`, oldest first within them.
 pub async fn list(call: &Call<'_>) -> Result<Response> {
     call.allow_query(&["limit", "cursor", "state", "connector"])?;
@@ -34,6 +37,7 @@ pub async fn get(call: &Call<'_>) -> Result<Response> {
 
 /// `POST /v2/parked/{id}/replay`: 202, and what becomes of it is in the log.
 pub async fn replay(call: &Call<'_>) -> Result<Response> {
+    call.refuse_body()?;
     let id = call.param("id")?;
     call.services.replay.one(id).await?;
     let location = format!("/v2/integration-logs/{id}");
@@ -43,6 +47,7 @@ pub async fn replay(call: &Call<'_>) -> Result<Response> {
 /// `POST /v2/parked/replay?state=dead&connector=&limit=&cursor=`: a page of what is found, the dead unless
 /// another state is named. Go on with the cursor in `page.next` for more.
 pub async fn replay_all(call: &Call<'_>) -> Result<Response> {
+    call.refuse_body()?;
     call.allow_query(&["limit", "cursor", "state", "connector"])?;
     let mut query = query(call)?;
     query.state.get_or_insert_with(|| "dead".to_owned());
@@ -50,6 +55,19 @@ pub async fn replay_all(call: &Call<'_>) -> Result<Response> {
     let mut response = Response::data(StatusCode::ACCEPTED, json!({ "replayed": replayed }));
     response.body["page"] = json!({ "next": next });
     Ok(response)
+}
+
+/// `DELETE /v2/parked/{id}?reason=…`: gives an event up for good. It ends as rejected, with who gave it up and why.
+pub async fn discard(call: &Call<'_>) -> Result<Response> {
+    call.allow_query(&["reason"])?;
+    let reason =
+        call.query("reason").ok_or_else(|| Error::field("reason", "missing", "say why it is given up"))?;
+    if reason.len() > MAX_REASON_BYTES {
+        return Err(Error::field("reason", "too_long", format!("must be at most {MAX_REASON_BYTES} bytes")));
+    }
+    let (id, user) = (call.param("id")?, call.user()?);
+    call.services.discard.one(id, &format!("{user} gave it up: {reason}")).await?;
+    Ok(Response::data(StatusCode::OK, json!({ "id": id })))
 }
 
 fn query(call: &Call<'_>) -> Result<ParkedQuery> {

@@ -60,6 +60,7 @@ pub const ROUTES: &[Route] = routes! {
     GET  "/v2/parked"                         ReadOperations   parked::list;
     POST "/v2/parked/replay"                  Replay           parked::replay_all;
     GET  "/v2/parked/{id}"                    ReadOperations   parked::get;
+    DELETE "/v2/parked/{id}"                  Replay           parked::discard;
     POST "/v2/parked/{id}/replay"             Replay           parked::replay;
     GET  "/v2/connectors"                     ManageConnectors connectors::list;
     GET  "/v2/connectors/{connector}"         ManageConnectors connectors::get;

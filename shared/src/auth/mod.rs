@@ -67,8 +67,13 @@ pub fn permit(principal: &Principal, permission: Permission<'_>) -> Result<()> {
         Permission::ManageConnectors => ("manage connectors", None),
     };
     let what = doctype.map_or_else(|| verb.to_owned(), |doctype| format!("{verb} {doctype}"));
-    if doctype.is_some_and(DocType::is_system) || !principal.roles.iter().any(|role| role.allows(permission))
-    {
+    if let Some(system) = doctype.filter(|doctype| doctype.is_system()) {
+        return Err(Error::new(
+            ErrorCode::PermissionDenied,
+            format!("{system} is Causeway's own and out of reach of documents"),
+        ));
+    }
+    if !principal.roles.iter().any(|role| role.allows(permission)) {
         return denied(what);
     }
     Ok(())

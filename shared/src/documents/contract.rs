@@ -77,6 +77,7 @@ pub async fn check(store: &dyn DocumentStore, clock: &ManualClock) {
     a_delete_leaves_a_tombstone(store).await;
     series_number_documents(store).await;
     gapless_series_have_no_gaps(store).await;
+    series_pass_over_names_that_are_taken(store).await;
     lists_page_in_the_order_of_modified(store, clock).await;
 }
 
@@ -184,6 +185,21 @@ async fn series_number_documents(store: &dyn DocumentStore) {
     let next = only(store.commit(alone(by_series("SAL-ORD-.YYYY.-", 10))).await.unwrap());
     let number = |document: &Document| document.key.name.as_str()[13..].parse::<u32>().unwrap();
     assert_eq!(number(&next), number(&first) + 1);
+}
+
+async fn series_pass_over_names_that_are_taken(store: &dyn DocumentStore) {
+    for (series, block) in [("BLOCK-.####", 10), ("SINGLE-.####", 1)] {
+        let prefix = series.trim_end_matches(".####");
+        for number in 2..=14 {
+            store.commit(alone(put(None, &format!("{prefix}{number:04}"), json!({})))).await.unwrap();
+        }
+        let mut names = Vec::new();
+        for n in 0..3 {
+            let commit = of_event(&format!("evt_{prefix}{n}"), by_series(series, block));
+            names.push(only(store.commit(commit).await.unwrap()).key.name.to_string());
+        }
+        assert_eq!(names, [1, 15, 16].map(|number| format!("{prefix}{number:04}")));
+    }
 }
 
 async fn gapless_series_have_no_gaps(store: &dyn DocumentStore) {

@@ -21,7 +21,7 @@ use crate::{
         Change, Commit, Committed, DocStatus, Document, DocumentStore, Expect, ListQuery, Page, Stored,
         Target,
     },
-    parking::{Cargo, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept},
+    parking::{Cargo, Discard, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept},
     queue::Message,
     testing::{AGAIN_AFTER, Rig, event, message, received, settings, start},
 };
@@ -258,6 +258,22 @@ async fn a_payload_that_does_not_fit_is_dead_with_the_reason_and_replayable() {
     assert_eq!(status(&rig, "evt_1").await, EventStatus::Done);
     assert_eq!(rig.parked("evt_1").await, None);
     assert_eq!(rig.replay.one("evt_1").await.unwrap_err().code(), ErrorCode::ParkedNotFound);
+}
+
+#[tokio::test]
+async fn a_dead_event_that_is_given_up_ends_with_the_reason_and_stays_so() {
+    let rig = Rig::new(&orders()).await;
+    rig.work(&message("evt_1", &order("strict", 0, 1))).await;
+    let discard = Discard::new(rig.ports.parking.clone(), rig.ports.log.clone(), rig.clock.clone());
+    discard.one("evt_1", "Administrator gave it up: a test").await.unwrap();
+    let entry = rig.entry("evt_1").await;
+    assert_eq!((entry.status, entry.error.unwrap().code.as_str()), (EventStatus::Rejected, "discarded"));
+    assert_eq!(rig.parked("evt_1").await, None);
+    assert_eq!(discard.one("evt_1", "again").await.unwrap_err().code(), ErrorCode::ParkedNotFound);
+    let mut good = order("upsert", 0, 1);
+    good["needed"] = 1.into();
+    rig.work(&message("evt_1", &good)).await;
+    assert_eq!(n_of(&rig).await, None, "a repeat of it does nothing");
 }
 
 #[tokio::test]

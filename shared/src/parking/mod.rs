@@ -5,6 +5,7 @@
 //! transaction of the effect deletes it. Taking it out means only sending a message that names it, so a crash
 //! at any point leaves it there, and the [`Sweeper`] finds it again when it is due.
 
+mod discard;
 pub mod dynamo;
 #[cfg(test)]
 mod dynamo_tests;
@@ -12,6 +13,7 @@ mod release;
 mod replay;
 mod sweep;
 
+pub use discard::Discard;
 pub use release::Release;
 pub use replay::Replay;
 pub use sweep::{Sweeper, Swept};

@@ -172,7 +172,10 @@ struct Signed {
 }
 
 fn content_type(headers: &HeaderMap) -> Option<&str> {
-    headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| !text.is_empty())
 }
 
 /// What can be refused before any computation over the body.

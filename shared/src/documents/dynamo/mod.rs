@@ -39,6 +39,10 @@ use crate::{
     parking,
 };
 
+/// How many names of a series may be taken by others in a row before a commit gives up: a mirror of another
+/// system may fill the same series.
+const MAX_SKIPPED: usize = 50;
+
 /// The built-in document store.
 pub struct DynamoDocuments {
     client: Client,
@@ -100,7 +104,16 @@ impl DynamoDocuments {
         }
     }
 
-    /// Numbers that were taken for nothing go back, so that repeats of an event leave no gaps behind.
+    /// Moves series on whose next name someone else has given a document already; `false` if no series is used.
+    async fn skip(&self, named: &[Named]) -> Result<bool> {
+        let mut any = false;
+        for taken in named.iter().filter_map(|named| named.number.as_ref()) {
+            self.numbers.skip(taken).await?;
+            any = true;
+        }
+        Ok(any)
+    }
+
     fn give_back(&self, named: &[Named]) {
         for taken in named.iter().filter_map(|named| named.number.as_ref()) {
             self.numbers.give_back(taken);
@@ -162,12 +175,26 @@ impl DocumentStore for DynamoDocuments {
         if commit.writes.len() > MAX_WRITES {
             return Err(Error::internal(format!("a commit has at most {MAX_WRITES} writes")));
         }
-        let named = self.name(std::mem::take(&mut commit.writes)).await?;
-        let result = self.commit_named(&named, &mut commit).await;
-        if !matches!(result, Ok(Committed::Now(_))) {
-            self.give_back(&named);
+        let writes = std::mem::take(&mut commit.writes);
+        let mut skipped = 0;
+        loop {
+            let named = self.name(writes.clone()).await?;
+            let result = self.commit_named(&named, &mut commit).await;
+            match &result {
+                // Certain not to be used: a repeat of an event leaves no gap behind. After any other failure a
+                // number may be in use, and is let go.
+                Ok(Committed::Before | Committed::Parked) => self.give_back(&named),
+                Err(error) if error.code() == ErrorCode::DocumentExists && skipped < MAX_SKIPPED => {
+                    if !self.skip(&named).await? {
+                        return result;
+                    }
+                    skipped += 1;
+                    continue;
+                }
+                _ => {}
+            }
+            return result;
         }
-        result
     }
 }
 

@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::{
 
 use crate::{
     Error, Result,
-    dynamo::{Attributes, Item, failed, n, s},
+    dynamo::{Attributes, Item, failed, n, s, update_refused},
 };
 
 /// A number that was taken from a series.
@@ -77,6 +77,27 @@ impl Numbers {
         let numbers = open.entry(taken.prefix.clone()).or_default();
         numbers.push(taken.number);
         numbers.sort_unstable_by(|a, b| b.cmp(a));
+    }
+
+    /// Counts a gapless number whose name is taken by a document that was not named by the series. Of a block
+    /// nothing is to be done: the next number is another one.
+    pub async fn skip(&self, taken: &Taken) -> Result<()> {
+        let Some(update) = self.in_transaction(taken)? else { return Ok(()) };
+        let result = self
+            .client
+            .update_item()
+            .table_name(update.table_name)
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .set_condition_expression(update.condition_expression)
+            .set_expression_attribute_values(update.expression_attribute_values)
+            .send()
+            .await;
+        match result {
+            Err(error) if !update_refused(&error) => Err(failed(error)),
+            // Refused: another instance has counted on already.
+            _ => Ok(()),
+        }
     }
 
     /// For a gapless number: the update that counts it, to be part of the document's transaction.
