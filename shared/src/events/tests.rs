@@ -183,6 +183,21 @@ async fn numbers_of_a_series_go_to_events_once() {
 }
 
 #[tokio::test]
+async fn the_log_names_the_document_that_was_made_although_other_names_were_taken() {
+    let rig = Rig::new(&orders()).await;
+    for number in 1..=3 {
+        let change = Change::Put { fields: serde_json::Map::new(), docstatus: DocStatus::Draft };
+        let key = DocumentKey::new("Invoice", format!("INV-{number:04}")).unwrap();
+        let write =
+            Write::over(Target::Named(key), None, change, crate::documents::Applied::new(), "someone");
+        rig.ports.documents.commit(Commit { writes: vec![write], event: None }).await.unwrap();
+    }
+    rig.work(&message("evt_1", &json!({ "event": "number" }))).await;
+    assert_eq!(rig.entry("evt_1").await.document.unwrap().name.as_str(), "INV-0004");
+    assert_eq!(rig.document("Invoice", "INV-0004").await.unwrap().revision, 1);
+}
+
+#[tokio::test]
 async fn an_event_waits_for_its_parent_and_is_freed_when_it_comes() {
     let rig = Rig::new(&orders()).await;
     let mut linked = order("linked", 0, 1);

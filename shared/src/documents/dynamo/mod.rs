@@ -35,7 +35,7 @@ use crate::{
     clock::Clock,
     config::Tables,
     dynamo::{Attributes, cancellation, condition_failed, failed, s},
-    integration_log::{self, EventStatus},
+    integration_log::{self, EventCompletion, EventStatus},
     parking,
 };
 
@@ -127,11 +127,16 @@ impl DynamoDocuments {
         }
     }
 
-    fn items(&self, named: &[Named], puts: Vec<Put>, commit: &Commit) -> Result<Vec<TransactWriteItem>> {
+    fn items(
+        &self,
+        named: &[Named],
+        puts: Vec<Put>,
+        event: Option<&EventCompletion>,
+    ) -> Result<Vec<TransactWriteItem>> {
         let mut items: Vec<TransactWriteItem> =
             puts.into_iter().map(|put| TransactWriteItem::builder().put(put).build()).collect();
         // The event's entry comes first among the rest: `outcome` finds it by its place.
-        if let Some(event) = &commit.event {
+        if let Some(event) = event {
             let update = integration_log::dynamo::completion(&self.tables.logs, event)?;
             items.push(TransactWriteItem::builder().update(update).build());
             if event.release_parked {
@@ -171,15 +176,14 @@ impl DocumentStore for DynamoDocuments {
         list::page(&self.client, &self.tables.documents, query).await
     }
 
-    async fn commit(&self, mut commit: Commit) -> Result<Committed> {
+    async fn commit(&self, commit: Commit) -> Result<Committed> {
         if commit.writes.len() > MAX_WRITES {
             return Err(Error::internal(format!("a commit has at most {MAX_WRITES} writes")));
         }
-        let writes = std::mem::take(&mut commit.writes);
         let mut skipped = 0;
         loop {
-            let named = self.name(writes.clone()).await?;
-            let result = self.commit_named(&named, &mut commit).await;
+            let named = self.name(commit.writes.clone()).await?;
+            let result = self.commit_named(&named, commit.event.clone()).await;
             match &result {
                 // Certain not to be used: a repeat of an event leaves no gap behind. After any other failure a
                 // number may be in use, and is let go.
@@ -199,7 +203,7 @@ impl DocumentStore for DynamoDocuments {
 }
 
 impl DynamoDocuments {
-    async fn commit_named(&self, named: &[Named], commit: &mut Commit) -> Result<Committed> {
+    async fn commit_named(&self, named: &[Named], mut event: Option<EventCompletion>) -> Result<Committed> {
         let now = self.clock.now();
         let mut documents = Vec::with_capacity(named.len());
         let mut puts = Vec::with_capacity(named.len());
@@ -209,13 +213,13 @@ impl DynamoDocuments {
             puts.push(expectation(put, write.expect).build().map_err(Error::internal)?);
             documents.push(document);
         }
-        if let Some(event) = &mut commit.event
+        if let Some(event) = &mut event
             && event.document.is_none()
         {
             event.document = named.first().map(|named| named.key.clone());
         }
-        let items = self.items(named, puts, commit)?;
-        match (items.len(), &commit.event) {
+        let items = self.items(named, puts, event.as_ref())?;
+        match (items.len(), &event) {
             (0, _) => {}
             (1, None) => {
                 let put = items.into_iter().next().and_then(|item| item.put);
@@ -224,7 +228,7 @@ impl DynamoDocuments {
             }
             _ => {
                 if let Some(reasons) = self.transact(items).await? {
-                    return outcome(named, commit, &reasons);
+                    return outcome(named, event.is_some(), &reasons);
                 }
             }
         }
@@ -234,9 +238,8 @@ impl DynamoDocuments {
 
 /// What a cancelled transaction means. The event's own state decides first: once it has ended, whatever else
 /// stood in the way does not matter.
-fn outcome(named: &[Named], commit: &Commit, reasons: &[CancellationReason]) -> Result<Committed> {
-    if commit.event.is_some()
-        && let Some(reason) = reasons.get(named.len()).filter(|reason| condition_failed(reason))
+fn outcome(named: &[Named], answers_event: bool, reasons: &[CancellationReason]) -> Result<Committed> {
+    if answers_event && let Some(reason) = reasons.get(named.len()).filter(|reason| condition_failed(reason))
     {
         let status = reason.item.as_ref().and_then(|item| Attributes(item).maybe("status"));
         return match status.and_then(EventStatus::parse) {

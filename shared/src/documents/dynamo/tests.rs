@@ -47,29 +47,28 @@ fn reason(code: &str) -> CancellationReason {
     CancellationReason::builder().code(code).build()
 }
 
-fn commit_of_one() -> (Vec<Named>, Commit) {
+fn one() -> Vec<Named> {
     let key = DocumentKey::new("Note", "one").unwrap();
     let change = Change::Put { fields: Fields::new(), docstatus: DocStatus::Draft };
     let write = Write::over(Target::Named(key.clone()), None, change, Applied::new(), "someone");
-    let commit = contract::of_event("evt_1", write.clone());
-    (vec![Named { write, key, number: None }], commit)
+    vec![Named { write, key, number: None }]
 }
 
 /// DynamoDB reports these; the in-process one never does.
 #[test]
 fn a_transaction_that_met_another_one_is_tried_again() {
-    let (named, commit) = commit_of_one();
+    let named = one();
     for reasons in [["TransactionConflict", "None"], ["None", "TransactionConflict"]] {
-        let error = outcome(&named, &commit, &reasons.map(reason)).unwrap_err();
+        let error = outcome(&named, true, &reasons.map(reason)).unwrap_err();
         assert_eq!(error.code(), ErrorCode::RevisionConflict);
     }
-    let error = outcome(&named, &commit, &["ThrottlingError", "None"].map(reason)).unwrap_err();
+    let error = outcome(&named, true, &["ThrottlingError", "None"].map(reason)).unwrap_err();
     assert_eq!(error.code(), ErrorCode::DependencyUnavailable);
 }
 
 #[test]
 fn an_event_that_has_ended_decides_before_a_document_that_changed() {
-    let (named, commit) = commit_of_one();
+    let named = one();
     let ended = |status: &str| {
         CancellationReason::builder()
             .code("ConditionalCheckFailed")
@@ -77,6 +76,6 @@ fn an_event_that_has_ended_decides_before_a_document_that_changed() {
             .build()
     };
     let reasons = |status| [reason("ConditionalCheckFailed"), ended(status)];
-    assert_eq!(outcome(&named, &commit, &reasons("done")).unwrap(), Committed::Before);
-    assert_eq!(outcome(&named, &commit, &reasons("dead")).unwrap(), Committed::Parked);
+    assert_eq!(outcome(&named, true, &reasons("done")).unwrap(), Committed::Before);
+    assert_eq!(outcome(&named, true, &reasons("dead")).unwrap(), Committed::Parked);
 }
