@@ -38,8 +38,8 @@ tour: venv ## Send real signed webhooks to the running stack and show what becom
 logs: venv ## What the functions logged in the last 15 minutes
 	@$(CAUSEWAY) logs
 
-replay-dead: venv ## Replay every dead event
-	@$(CAUSEWAY) replay-dead
+replay-dead: venv ## Replay every dead event (CONNECTOR=name: of that connector)
+	@$(CAUSEWAY) replay-dead $(if $(CONNECTOR),--connector $(CONNECTOR))
 
 watch: venv-dev ## Run the functions under `cargo lambda watch`, on the running stack's tables and queues
 	@$(CAUSEWAY) status >/dev/null # without a stack it would talk to the real AWS

@@ -32,9 +32,9 @@ use crate::{
 /// How long connecting to AWS may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one try of a call may take.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a call with its tries may take: below every function's own timeout on AWS.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a call with its tries may take: the ingest makes at most three, one after the other, within its 10 s.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long init may spend on warming connections.
 const WARM_TIMEOUT: Duration = Duration::from_secs(2);
 /// A parked item that was sent is due again after this many visibility timeouts.

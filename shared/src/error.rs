@@ -1,4 +1,4 @@
-//! The one domain error. It knows nothing of HTTP: `api::problem` maps a [`Kind`] to a status, and the
+//! The one domain error. It knows nothing of HTTP: `trigger::http` maps a [`Kind`] to a status, and the
 //! error reference in `docs/errors.md` is printed from [`ErrorCode::ALL`].
 //!
 //! What a caller may read (`detail`, `fields`) and what only the log gets (`source`) are different fields.

@@ -1,7 +1,7 @@
 //! Identifiers: a prefix for the kind, then 32 hexadecimal digits.
 //!
-//! Ids that we mint are UUIDv7 (RFC 9562), so they sort by time. Event ids are derived from what the
-//! provider signed, so the same event has the same id however often it is delivered.
+//! Event ids are derived from what the provider signed (UUIDv8, RFC 9562), so the same event has the same id
+//! however often it is delivered.
 
 use ring::digest::{Context, SHA256};
 use uuid::Uuid;
@@ -11,25 +11,14 @@ use uuid::Uuid;
 pub enum IdKind {
     /// An inbound event.
     Event,
-    /// An API key.
-    Key,
-    /// One run of a function's work, for instance a lease holder.
-    Run,
 }
 
 impl IdKind {
     fn prefix(self) -> &'static str {
         match self {
             Self::Event => "evt_",
-            Self::Key => "key_",
-            Self::Run => "run_",
         }
     }
-}
-
-/// A new id of `kind`, ordered by the time it was made.
-pub fn mint(kind: IdKind) -> String {
-    format!("{}{}", kind.prefix(), Uuid::now_v7().simple())
 }
 
 /// A document name for a DocType without a series: ten random characters, as Frappe's own.
@@ -63,11 +52,5 @@ mod tests {
         assert_eq!(id, derive(IdKind::Event, &[b"erpnext", b"x"]));
         assert_ne!(id, derive(IdKind::Event, &[b"erpnextx", b""]));
         assert_eq!(id.len(), 36);
-    }
-
-    #[test]
-    fn minted_ids_sort_by_time() {
-        let first = mint(IdKind::Key);
-        assert!(first < mint(IdKind::Key));
     }
 }

@@ -9,8 +9,8 @@ use crate::{
     Error, ErrorCode, FieldError, Result,
     auth::{Permission, permit},
     documents::{
-        Applied, Change, Commit, Committed, DocName, DocStatus, DocType, Document, DocumentKey, Fields,
-        ListQuery, SYSTEM_FIELDS, Series, Stored, Target, Write, not_found,
+        Change, Commit, Committed, DocName, DocStatus, DocType, Document, DocumentKey, Fields, ListQuery,
+        SYSTEM_FIELDS, Series, Stored, Target, Write, not_found,
     },
     trigger::http::Response,
 };
@@ -56,7 +56,9 @@ pub async fn create(call: &Call<'_>) -> Result<Response> {
     let mut tries = MAX_NAMES;
     let mut stored = None;
     loop {
-        let applied = Applied::from([("api".to_owned(), call.services.clock.now())]);
+        // A tombstone's versions stay, so that late events of its source are still late.
+        let mut applied = stored.as_ref().map(|stored: &Stored| stored.applied().clone()).unwrap_or_default();
+        applied.insert("api".to_owned(), call.services.clock.now());
         let change = Change::Put { fields: new.fields.clone(), docstatus: new.docstatus };
         let write = Write::over(new.target()?, stored.as_ref(), change, applied, call.user()?);
         match call.services.documents.commit(Commit { writes: vec![write], event: None }).await {

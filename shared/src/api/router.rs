@@ -67,6 +67,9 @@ pub const ROUTES: &[Route] = routes! {
     PUT  "/v2/connectors/{connector}"         ManageConnectors connectors::put;
 };
 
+/// The longest path: DynamoDB's keys, which ids of paths become, are at most 2,048 bytes.
+const MAX_PATH_BYTES: usize = 1_900;
+
 /// The table, ready to be searched.
 pub struct Routes(Router<Vec<&'static Route>>);
 
@@ -97,6 +100,9 @@ impl Routes {
 
     /// The route for a request.
     pub fn find(&self, method: &str, path: &str) -> Result<Found> {
+        if path.len() > MAX_PATH_BYTES {
+            return Err(Error::new(ErrorCode::RouteNotFound, "the path is longer than any name here"));
+        }
         let missing = || Error::new(ErrorCode::RouteNotFound, format!("there is no route {path}"));
         let matched = self.0.at(path).map_err(|_| missing())?;
         let route = matched.value.iter().find(|route| route.method == method).ok_or_else(|| {

@@ -231,11 +231,12 @@ pub struct Commit {
     pub event: Option<EventCompletion>,
 }
 
-/// The largest document, in bytes of JSON: an answer of the API holds it whole (Lambda's limit is 6 MB).
-pub const MAX_DOCUMENT_BYTES: usize = 4 * 1024 * 1024;
+/// The largest document, in bytes of JSON: an answer of the API holds it whole (Lambda's limit is 6 MB, and its
+/// answer escapes the JSON once more).
+pub const MAX_DOCUMENT_BYTES: usize = 5 * 512 * 1024;
 
 /// A page ends early, with a cursor, when its documents together are larger than this, in bytes.
-pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_PAGE_BYTES: usize = 5 * 512 * 1024;
 
 /// The most documents one commit may write.
 pub const MAX_WRITES: usize = 50;

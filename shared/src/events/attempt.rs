@@ -113,7 +113,9 @@ impl Attempt<'_> {
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
         };
-        resolve_local(&text, &version.time_zone, latest_plausible(self.event.received_at))
+        // A version ahead of its arrival would make every later event late.
+        let latest = latest_plausible(self.event.received_at);
+        Ok(resolve_local(&text, &version.time_zone, latest)?.min(latest))
     }
 
     async fn split(&self, children: &[InboundEvent]) -> Result<Ended, Stop> {

@@ -28,8 +28,9 @@ pub async fn run(
     let (suspects, others): (Vec<_>, Vec<_>) =
         messages.into_iter().partition(|message| message.receives > SUSPECT_RECEIVES);
     let done = side_by_side(&worker, &queue, others, deadline).await;
-    let receipts: Vec<String> =
-        done.iter().filter_map(|id| open.remove(id)).map(|message| message.receipt).collect();
+    // Receipts of the dead-letter queue are none of this queue's.
+    let done = done.iter().filter_map(|id| open.remove(id)).filter(|message| !message.dead_letter);
+    let receipts: Vec<String> = done.map(|message| message.receipt).collect();
     if !suspects.is_empty() && !receipts.is_empty() {
         // A precaution: SQS deletes them at the end all the same.
         if let Err(error) = queue.delete(&receipts).await {
@@ -58,6 +59,7 @@ async fn side_by_side(
             match guarded(&worker, &message, deadline).await {
                 Disposition::Done => Some(message.message_id),
                 Disposition::Keep => None,
+                Disposition::Again(_) if message.dead_letter => None,
                 Disposition::Again(wait) => {
                     hide(&*queue, &message, wait).await;
                     None

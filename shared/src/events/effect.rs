@@ -139,6 +139,9 @@ fn decide(
         (Verb::Create | Verb::Upsert, None) => {
             allow(context, Permission::Create(&key.doctype), Some(key))?;
             let docstatus = mapped_docstatus(effect, context)?.unwrap_or_default();
+            if docstatus > DocStatus::Draft {
+                allow(context, Permission::Submit(&key.doctype), Some(key))?;
+            }
             Ok(put(key, stored, fields(effect, context)?, docstatus, context))
         }
         (Verb::Update | Verb::Submit | Verb::Cancel, None) => Err(Stop::Waiting(key.clone())),
@@ -182,6 +185,9 @@ fn update(
     // Only a mirror, which says the docstatus itself, may change what is submitted or cancelled.
     if docstatus < document.docstatus || (mapped.is_none() && document.docstatus != DocStatus::Draft) {
         return Err(forbidden(key, document.docstatus, docstatus));
+    }
+    if docstatus > document.docstatus {
+        allow(context, Permission::Submit(&key.doctype), Some(key))?;
     }
     let merged = merged(document, effect, context)?;
     let shows_version = document.applied.get(&context.settings.name) == Some(&context.version);

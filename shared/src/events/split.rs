@@ -7,6 +7,7 @@ use crate::{
     connectors::Split,
     id::{IdKind, derive},
     queue::{Body, InboundEvent},
+    webhook::{check_event_name, scalar},
 };
 
 /// The most events one delivery may carry.
@@ -25,13 +26,17 @@ pub fn children(delivery: &InboundEvent, split: &Split, payload: &Value) -> Resu
 }
 
 fn child(delivery: &InboundEvent, split: &Split, index: usize, element: &Value) -> Result<InboundEvent> {
-    let text = |path: &Option<String>| path.as_deref().and_then(|path| element.pointer(path)).map(plain);
+    let text =
+        |path: &Option<String>| path.as_deref().and_then(|path| element.pointer(path)).and_then(scalar);
     // With an id of its own an element is known in whichever delivery it comes; without, by its place in this one.
     let id = match text(&split.id) {
         Some(own) => derive(IdKind::Event, &[delivery.connector.as_bytes(), b"element", own.as_bytes()]),
         None => derive(IdKind::Event, &[delivery.id.as_bytes(), b"place", &index.to_be_bytes()]),
     };
     let name = text(&split.event);
+    if let Some(name) = &name {
+        check_event_name(name).map_err(|error| error.with_code(ErrorCode::MappingFailed))?;
+    }
     Ok(InboundEvent {
         id,
         event: name.clone().unwrap_or_else(|| delivery.event.clone()),
@@ -40,8 +45,4 @@ fn child(delivery: &InboundEvent, split: &Split, index: usize, element: &Value) 
         parent: Some(delivery.id.clone()),
         ..delivery.clone()
     })
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }

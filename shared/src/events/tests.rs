@@ -223,10 +223,14 @@ async fn what_waits_is_found_by_the_sweeper_if_nobody_freed_it() {
     let write = Write::over(Target::Named(key), None, change, crate::documents::Applied::new(), "someone");
     rig.ports.documents.commit(Commit { writes: vec![write], event: None }).await.unwrap();
     let sweeper = sweeper(&rig);
-    assert_eq!(sweeper.sweep().await.unwrap(), Swept::Sent(0), "it is not due yet");
+    assert_eq!(sweeper.sweep(Timestamp::MAX).await.unwrap(), Swept::Sent(0), "it is not due yet");
     rig.clock.advance(SignedDuration::from_mins(2));
-    assert_eq!(sweeper.sweep().await.unwrap(), Swept::Sent(1));
-    assert_eq!(sweeper.sweep().await.unwrap(), Swept::Sent(0), "it was sent, and is due again only later");
+    assert_eq!(sweeper.sweep(Timestamp::MAX).await.unwrap(), Swept::Sent(1));
+    assert_eq!(
+        sweeper.sweep(Timestamp::MAX).await.unwrap(),
+        Swept::Sent(0),
+        "it was sent, and is due again only later"
+    );
     rig.drain().await;
     assert_eq!(status(&rig, "evt_1").await, EventStatus::Done);
 }
@@ -236,7 +240,7 @@ async fn an_event_whose_parent_never_comes_is_dead_after_a_week() {
     let rig = Rig::new(&orders()).await;
     rig.work(&message("evt_1", &order("update", 0, 1))).await;
     rig.clock.advance(SignedDuration::from_hours(24 * 8));
-    assert_eq!(sweeper(&rig).sweep().await.unwrap(), Swept::Sent(1));
+    assert_eq!(sweeper(&rig).sweep(Timestamp::MAX).await.unwrap(), Swept::Sent(1));
     rig.drain().await;
     let item = rig.parked("evt_1").await.unwrap();
     assert_eq!((item.state, item.failure.code.as_str()), (ParkedState::Dead, "parent_missing"));
@@ -406,7 +410,7 @@ async fn failures_follow_the_schedule_then_the_event_is_dead_with_the_reason() {
     assert_eq!(rig.work(&event).await, Disposition::Done);
     assert_eq!(rig.parked("evt_1").await.unwrap().due, Some(start() + SignedDuration::from_mins(30)));
     rig.clock.advance(SignedDuration::from_mins(31));
-    assert_eq!(sweeper(&rig).sweep().await.unwrap(), Swept::Sent(1));
+    assert_eq!(sweeper(&rig).sweep(Timestamp::MAX).await.unwrap(), Swept::Sent(1));
     rig.drain().await;
     let entry = rig.entry("evt_1").await;
     assert_eq!((entry.status, entry.attempts), (EventStatus::Dead, 3));
@@ -579,6 +583,18 @@ async fn an_array_becomes_events_of_their_own_once() {
         rig.work(child).await;
     }
     assert_eq!(n_of(&rig).await, Some((json!(2), DocStatus::Draft, 2)));
+}
+
+#[test]
+fn elements_without_an_id_are_told_apart_by_their_place() {
+    let delivery = event("evt_array", &json!([{ "id": null }, { "id": "" }, { "n": 3 }, { "id": 4 }]));
+    let split = crate::connectors::Split { path: String::new(), id: Some("/id".into()), event: None };
+    let payload = serde_json::from_slice(&delivery.body.decode().unwrap()).unwrap();
+    let mut ids: Vec<String> =
+        split::children(&delivery, &split, &payload).unwrap().into_iter().map(|child| child.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
 }
 
 #[tokio::test]

@@ -25,8 +25,8 @@ use crate::{
 
 /// A message received this often more than it has recorded attempts stops its worker, and is parked unread.
 const POISON_RECEIVES: u32 = 20;
-/// The longest unreadable message that is kept, in bytes.
-const MAX_UNREADABLE_BYTES: usize = 256 * 1024;
+/// The longest unreadable message that is kept whole, in bytes: longer than any we send, and deflated it fits an item.
+const MAX_UNREADABLE_BYTES: usize = 480 * 1024;
 
 /// A message as SQS delivered it.
 #[derive(Debug, Clone)]
@@ -140,7 +140,7 @@ impl EventWorker {
             started_at: job.started_at,
         };
         match attempt.run().await {
-            Ok(ended) => self.conclude(&job, &ended).await,
+            Ok(ended) => self.conclude(&job, &ended, received.receives > 1).await,
             Err(stop) => self.settle(job, stop).await,
         }
     }
@@ -153,7 +153,8 @@ impl EventWorker {
             Ok(Message::Parked { id }) => match self.ports.parking.get(&id).await? {
                 None => return Ok(None),
                 Some(item) => match event_of(&item) {
-                    Ok(event) => (event, Some(item)),
+                    Ok(event) if event.id == item.id => (event, Some(item)),
+                    Ok(event) => (event.clone(), Some(self.park_readable(item, event).await?)),
                     Err(error) => return self.park_unreadable(item, &error).await.map(|()| None),
                 },
             },
@@ -163,6 +164,19 @@ impl EventWorker {
             }
         };
         Ok(Some(Job { facts: EventFacts::of(&event), event, parked, started_at }))
+    }
+
+    /// A message that could not be read before, and can be now, is parked as the event it is.
+    async fn park_readable(&self, unreadable: ParkedItem, event: InboundEvent) -> Result<ParkedItem> {
+        let item = ParkedItem {
+            id: event.id.clone(),
+            connector: event.connector.clone(),
+            cargo: Cargo::Event(event),
+            ..unreadable.clone()
+        };
+        self.ports.parking.park(&item).await?;
+        self.ports.parking.remove(&unreadable.id).await?;
+        Ok(item)
     }
 
     async fn park_unreadable(&self, mut item: ParkedItem, error: &Error) -> Result<()> {
@@ -204,13 +218,14 @@ impl EventWorker {
         let recorded = super::attempt::finish(&*self.ports.log, completion).await?;
         let repeat = recorded == Recorded::Before;
         let ended = Ended { status: EventStatus::Rejected, document, repeat, frees: Vec::new() };
-        self.conclude(&job, &ended).await
+        self.conclude(&job, &ended, false).await
     }
 
-    /// Reports how an event ended. If it had ended before, a parked item of it is a left-over of a crash.
-    async fn conclude(&self, job: &Job, ended: &Ended) -> Result<Disposition> {
+    /// Reports how an event ended. If it had ended before, or an earlier delivery of the message may have died
+    /// between parking and saying so, a parked item of it is a left-over.
+    async fn conclude(&self, job: &Job, ended: &Ended, redelivered: bool) -> Result<Disposition> {
         self.report(job, ended).await;
-        if ended.repeat && job.parked.is_some() {
+        if redelivered || (ended.repeat && job.parked.is_some()) {
             self.ports.parking.remove(&job.event.id).await?;
         }
         Ok(Disposition::Done)
@@ -253,8 +268,10 @@ impl EventWorker {
     /// between, whose creator did not see the parked item yet, is not missed.
     async fn wait_for(&self, job: Job, document: DocumentKey) -> Result<Disposition> {
         let now = self.ports.clock.now();
-        let waits = job.parked.as_ref().map_or(0, |item| item.waits + 1);
-        let parked_at = job.parked.as_ref().map_or(now, |item| item.parked_at);
+        // A replay of a dead event begins to wait anew.
+        let waiting = job.parked.as_ref().filter(|item| item.state != ParkedState::Dead);
+        let waits = waiting.map_or(0, |item| item.waits + 1);
+        let parked_at = waiting.map_or(now, |item| item.parked_at);
         let missing = Error::new(ErrorCode::ParentMissing, format!("{document} does not exist"));
         if now.duration_since(parked_at) > MAX_WAIT {
             return self.bury(job, &missing).await;
@@ -288,7 +305,11 @@ impl EventWorker {
         let item = ParkedItem {
             id: job.event.id.clone(),
             connector: job.event.connector.clone(),
-            parked_at: job.parked.as_ref().map_or(job.started_at, |item| item.parked_at),
+            parked_at: job
+                .parked
+                .as_ref()
+                .filter(|item| item.state != ParkedState::Dead)
+                .map_or(job.started_at, |item| item.parked_at),
             cargo: Cargo::Event(job.event.clone()),
             state,
             due,

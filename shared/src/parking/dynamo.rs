@@ -164,20 +164,41 @@ impl DynamoParking {
         }
     }
 
-    async fn due(&self, shard: u32, now: Timestamp, limit: usize) -> Result<Vec<Item>> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("by_due")
-            .key_condition_expression("dpk = :p AND dsk <= :now")
-            .expression_attribute_values(":p", s(due_partition(shard)))
-            .expression_attribute_values(":now", time(now))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(failed)?;
-        Ok(answer.items.unwrap_or_default())
+    /// Claims up to `limit` due items of one shard. Reads on past those that are claimed already: the index lags,
+    /// and shows them for a while.
+    async fn claim_shard(
+        &self,
+        shard: u32,
+        now: Timestamp,
+        again: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        let mut claimed = Vec::new();
+        let mut start = None;
+        while claimed.len() < limit {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name("by_due")
+                .key_condition_expression("dpk = :p AND dsk <= :now")
+                .expression_attribute_values(":p", s(due_partition(shard)))
+                .expression_attribute_values(":now", time(now))
+                .set_exclusive_start_key(start)
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+                .send()
+                .await
+                .map_err(failed)?;
+            let items = answer.items.unwrap_or_default();
+            let claims = stream::iter(items).map(|item| self.claim(item, again));
+            let ids: Vec<Option<String>> = claims.buffer_unordered(CONCURRENT_CLAIMS).try_collect().await?;
+            claimed.extend(ids.into_iter().flatten());
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        Ok(claimed)
     }
 
     /// The places and keys of one state, in order.
@@ -274,12 +295,9 @@ impl ParkingLot for DynamoParking {
     }
 
     async fn claim_due(&self, now: Timestamp, again: Timestamp, limit: usize) -> Result<Vec<String>> {
-        let shards = (0..SHARDS).map(|shard| self.due(shard, now, limit));
-        let mut items: Vec<Item> = try_join_all(shards).await?.into_iter().flatten().collect();
-        items.truncate(limit);
-        let claims =
-            stream::iter(items).map(|item| self.claim(item, again)).buffer_unordered(CONCURRENT_CLAIMS);
-        claims.try_filter_map(|id| async move { Ok(id) }).try_collect().await
+        let each = limit.div_ceil(SHARDS as usize);
+        let shards = (0..SHARDS).map(|shard| self.claim_shard(shard, now, again, each));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
     async fn waiting_for(&self, document: &DocumentKey, after: Option<String>) -> Result<Page<String>> {

@@ -64,7 +64,7 @@ impl ParkedState {
 pub enum Cargo {
     /// An event, whole.
     Event(InboundEvent),
-    /// A message no version of ours can read, as it was (cut to 256 KB).
+    /// A message no version of ours can read, as it was (cut to 480 KB).
     Unreadable {
         /// Its text.
         message: String,
@@ -117,7 +117,7 @@ pub trait ParkingLot: Send + Sync {
     /// Forgets an item that is resolved.
     async fn remove(&self, id: &str) -> Result<()>;
 
-    /// Takes up to `limit` items that are due at `now`: their due time moves to `again`, so that no other
+    /// Takes about `limit` items that are due at `now`: their due time moves to `again`, so that no other
     /// sweep takes them, and one that comes to nothing is found again. Returns their ids.
     async fn claim_due(&self, now: Timestamp, again: Timestamp, limit: usize) -> Result<Vec<String>>;
 

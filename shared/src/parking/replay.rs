@@ -4,11 +4,16 @@
 
 use std::sync::Arc;
 
+use futures::future::try_join_all;
+
 use super::{Cargo, ParkedQuery, Release};
 use crate::{
     Error, ErrorCode, Result,
     integration_log::{EventFacts, EventStatus, IntegrationLog},
 };
+
+/// How many events are marked and sent at a time.
+const CHUNK: usize = 10;
 
 /// Replays parked events.
 pub struct Replay {
@@ -33,14 +38,16 @@ impl Replay {
     /// Replays a page of what `query` finds. Returns how many, and where the next page starts.
     pub async fn page(&self, query: &ParkedQuery) -> Result<(usize, Option<String>)> {
         let page = self.release.parking.list(query).await?;
-        let mut ids = Vec::with_capacity(page.items.len());
-        for item in page.items {
-            if self.prepare(&item.id).await? {
-                ids.push(item.id);
-            }
+        let mut count = 0;
+        let ids: Vec<String> = page.items.into_iter().map(|item| item.id).collect();
+        // Marked and sent chunk by chunk: were it to stop here, no more than one chunk is marked and not sent.
+        for chunk in ids.chunks(CHUNK) {
+            let ready = try_join_all(chunk.iter().map(|id| self.prepare(id))).await?;
+            let ready: Vec<String> =
+                chunk.iter().zip(ready).filter(|(_, ready)| *ready).map(|(id, _)| id.clone()).collect();
+            count += ready.len();
+            self.release.send(ready).await?;
         }
-        let count = ids.len();
-        self.release.send(ids).await?;
         Ok((count, page.next))
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Release;
 use crate::{Result, clock::Clock, lease::Leases};
@@ -13,7 +13,7 @@ use crate::{Result, clock::Clock, lease::Leases};
 /// The most items one sweep sends: what is left is due in the next.
 const MAX_SWEPT: usize = 5_000;
 /// Items taken at a time.
-const CHUNK: usize = 100;
+const CHUNK: usize = 200;
 /// The name of the sweeper's lease.
 const LEASE: &str = "sweeper";
 
@@ -47,11 +47,11 @@ impl Sweeper {
         Self { release, leases, clock, again_after }
     }
 
-    /// Sends what is due. Stops early, with the rest still due, when the lease is about to end.
-    pub async fn sweep(&self) -> Result<Swept> {
+    /// Sends what is due. Stops, with the rest still due, at `until` or when the lease ends.
+    pub async fn sweep(&self, until: Timestamp) -> Result<Swept> {
         let Some(lease) = self.leases.acquire(LEASE).await? else { return Ok(Swept::Busy) };
         let mut sent = 0;
-        while sent < MAX_SWEPT && self.clock.now() < lease.expires_at {
+        while sent < MAX_SWEPT && self.clock.now() < lease.expires_at.min(until) {
             let now = self.clock.now();
             let again = now.saturating_add(self.again_after).unwrap_or(now);
             let ids = self.release.parking.claim_due(now, again, CHUNK).await?;

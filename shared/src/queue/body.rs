@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, ErrorCode, Result, connectors::MAX_BODY_BYTES};
 
 const PLAIN_LIMIT: usize = 48 * 1024;
+/// UTF-8 and JSON allow them, SQS does not (of the others it forbids, JSON escapes all).
+const FORBIDDEN: [char; 2] = ['\u{FFFE}', '\u{FFFF}'];
 
 /// Bytes as a message carries them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ impl Body {
     /// Encodes `bytes`.
     pub fn encode(bytes: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(bytes).ok();
-        if let Some(text) = text.filter(|text| text.len() <= PLAIN_LIMIT) {
+        if let Some(text) = text.filter(|text| text.len() <= PLAIN_LIMIT && !text.contains(FORBIDDEN)) {
             return Ok(Self::Text(text.to_owned()));
         }
         let deflated = deflate(bytes)?;
@@ -81,6 +83,15 @@ mod tests {
     #[test]
     fn small_text_travels_as_it_is() {
         assert_eq!(Body::encode(b"{\"a\": 1}").unwrap(), Body::Text("{\"a\": 1}".into()));
+    }
+
+    #[test]
+    fn characters_that_sqs_forbids_do_not_travel_as_text() {
+        for text in ["a\u{FFFE}", "\u{FFFF}"] {
+            let body = Body::encode(text.as_bytes()).unwrap();
+            assert!(!matches!(body, Body::Text(_)));
+            assert_eq!(body.decode().unwrap(), text.as_bytes());
+        }
     }
 
     #[test]

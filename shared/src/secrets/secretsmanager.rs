@@ -1,7 +1,11 @@
 //! Secrets in AWS Secrets Manager: one secret holds a JSON object, so one call brings every reference.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
+use serde_json::Value;
+use tracing::warn;
 
 use super::{Secret, SecretBundle, SecretStore};
 use crate::{Error, Result};
@@ -32,10 +36,17 @@ impl SecretsManager {
 impl SecretStore for SecretsManager {
     async fn bundle(&self, id: &str) -> Result<SecretBundle> {
         // The parse error may quote the text, so it is not passed on.
-        let texts: std::collections::BTreeMap<String, String> =
-            serde_json::from_str(&self.text(id).await?)
-                .map_err(|_| Error::internal(format!("the secret {id} is not a JSON object of texts")))?;
-        Ok(texts.into_iter().map(|(name, text)| (name, Secret::new(text))).collect())
+        let values: BTreeMap<String, Value> = serde_json::from_str(&self.text(id).await?).map_err(|_| {
+            Error::unavailable("Secrets Manager", format!("the secret {id} is not a JSON object"))
+        })?;
+        let texts = values.into_iter().filter_map(|(name, value)| match value {
+            Value::String(text) => Some((name, Secret::new(text))),
+            _ => {
+                warn!(reference = name, "is no text in the secrets bundle, and passed over");
+                None
+            }
+        });
+        Ok(texts.collect())
     }
 
     async fn secret(&self, id: &str) -> Result<Secret> {

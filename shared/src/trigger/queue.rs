@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -68,7 +69,7 @@ impl WorkerFunction {
         let deadline = deadline(event.context.deadline);
         match event.payload {
             Trigger::Scheduled { trigger: Task::Sweep } => {
-                let swept = self.sweeper.sweep().await?;
+                let swept = self.sweeper.sweep(half_way(event.context.deadline)).await?;
                 info!(?swept, "swept");
                 Ok(json!({}))
             }
@@ -104,12 +105,18 @@ fn failure(id: String) -> BatchItemFailure {
 
 /// When to stop, from the context's deadline in milliseconds since 1970.
 fn deadline(epoch_milliseconds: u64) -> Instant {
+    Instant::now() + left(epoch_milliseconds).saturating_sub(RESERVE)
+}
+
+/// When a sweep begins no further chunk: half of the time is left for the one under way.
+fn half_way(epoch_milliseconds: u64) -> Timestamp {
+    let half = SignedDuration::try_from(left(epoch_milliseconds) / 2).unwrap_or_default();
+    Timestamp::now().saturating_add(half).unwrap_or(Timestamp::MAX)
+}
+
+fn left(epoch_milliseconds: u64) -> Duration {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-    let left = match epoch_milliseconds.checked_sub(now) {
-        Some(left) => Duration::from_millis(left),
-        None => ASSUMED_TIMEOUT,
-    };
-    Instant::now() + left.saturating_sub(RESERVE)
+    epoch_milliseconds.checked_sub(now).map_or(ASSUMED_TIMEOUT, Duration::from_millis)
 }

@@ -128,7 +128,8 @@ fn frappe(
     Ok(id(&[b"frappe-body", name.text.as_bytes(), body, &bucket]))
 }
 
-fn scalar(value: &Value) -> Option<String> {
+/// A text that is not empty, or a number, as what it tells one event from another by.
+pub fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

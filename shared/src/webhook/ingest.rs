@@ -116,6 +116,12 @@ impl Ingest {
             .cloned()
             .collect();
         let secrets: Vec<NamedSecret> = usable.iter().map(|(secret, _)| secret.clone()).collect();
+        if secrets.is_empty() && !connector.secrets.is_empty() {
+            return Err(Error::new(
+                ErrorCode::SignatureMismatch,
+                "no secret of this connector is for this event",
+            ));
+        }
         let tolerance = SignedDuration::from_secs(i64::from(connector.settings.tolerance_seconds));
         let verified = verify(
             &connector.settings.scheme,

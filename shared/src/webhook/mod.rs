@@ -13,7 +13,7 @@ pub mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use event::{MAX_EVENT_NAME_BYTES, check_destructive};
+pub use event::{MAX_EVENT_NAME_BYTES, check_destructive, check_name as check_event_name, scalar};
 pub use function::{IngestFunction, ROUTES};
 pub use ingest::{Accepted, Delivery, Ingest};
 pub use payload::parse as parse_payload;

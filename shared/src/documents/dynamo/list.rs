@@ -96,15 +96,15 @@ async fn documents(client: &Client, table: &str, keys: &[Indexed]) -> Result<(Ve
             found.insert(Attributes(&item).text("pk")?.to_owned(), item);
         }
         for key in chunk {
-            if bytes > MAX_PAGE_BYTES {
-                return Ok((documents, read));
-            }
-            read += 1;
             let item = key.key.as_s().ok().and_then(|key| found.remove(key));
             if let Some(Stored::Live(document)) = item.as_ref().map(stored_of).transpose()? {
                 bytes += json(&document.fields)?.len();
+                if bytes > MAX_PAGE_BYTES && !documents.is_empty() {
+                    return Ok((documents, read));
+                }
                 documents.push(document);
             }
+            read += 1;
         }
     }
     Ok((documents, read))
