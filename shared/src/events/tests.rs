@@ -103,6 +103,42 @@ async fn a_late_event_does_not_overwrite_a_newer_document() {
 }
 
 #[tokio::test]
+async fn a_version_ahead_of_its_arrival_does_not_make_later_events_late() {
+    let rig = Rig::new(&orders()).await;
+    let mut ahead = order("upsert", 0, 1);
+    ahead["at"] = "9999-01-01T00:00:00Z".into();
+    rig.work(&message("evt_1", &ahead)).await;
+    rig.clock.advance(SignedDuration::from_mins(10));
+    let mut next = order("upsert", 0, 2);
+    next["at"] = rig.ports.clock.now().to_string().into();
+    let mut event = event("evt_2", &next);
+    event.received_at = rig.ports.clock.now();
+    rig.work(&Message::Webhook(event)).await;
+    assert_eq!(n_of(&rig).await.unwrap().0, json!(2));
+}
+
+#[tokio::test]
+async fn a_message_that_can_be_read_at_last_is_parked_as_its_event() {
+    let rig = Rig::new(&orders()).await;
+    let good = message("evt_1", &order("upsert", 0, 1));
+    let unreadable = ParkedItem {
+        id: "evt_unreadable".into(),
+        connector: "-".into(),
+        cargo: Cargo::Unreadable { message: good.encode().unwrap() },
+        state: ParkedState::Dead,
+        parked_at: start(),
+        due: None,
+        waits: 0,
+        failure: crate::integration_log::Failure { code: "message_unreadable".into(), detail: String::new() },
+    };
+    rig.ports.parking.park(&unreadable).await.unwrap();
+    rig.replay.one("evt_unreadable").await.unwrap();
+    rig.drain().await;
+    assert_eq!(status(&rig, "evt_1").await, EventStatus::Done);
+    assert_eq!((rig.parked("evt_unreadable").await, rig.parked("evt_1").await), (None, None));
+}
+
+#[tokio::test]
 async fn a_deleted_document_stays_deleted_for_late_events_and_comes_back_for_new_ones() {
     let rig = Rig::new(&orders()).await;
     rig.work(&message("evt_1", &order("upsert", 0, 1))).await;
