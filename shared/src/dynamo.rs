@@ -3,10 +3,14 @@
 use std::{collections::HashMap, fmt};
 
 use aws_sdk_dynamodb::{
+    Client,
     error::{ProvideErrorMetadata, SdkError},
-    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    operation::{
+        transact_write_items::TransactWriteItemsError,
+        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    },
     primitives::Blob,
-    types::{AttributeValue, CancellationReason},
+    types::{AttributeValue, CancellationReason, Update},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -166,6 +170,19 @@ where
         }
         _ => Error::unavailable("DynamoDB", error),
     }
+}
+
+/// The request that makes `update`, which is written to be part of a transaction, on its own.
+pub fn alone(client: &Client, update: Update) -> UpdateItemFluentBuilder {
+    client
+        .update_item()
+        .table_name(update.table_name)
+        .set_key(Some(update.key))
+        .update_expression(update.update_expression)
+        .set_condition_expression(update.condition_expression)
+        .set_expression_attribute_names(update.expression_attribute_names)
+        .set_expression_attribute_values(update.expression_attribute_values)
+        .set_return_values_on_condition_check_failure(update.return_values_on_condition_check_failure)
 }
 
 /// Whether an update's condition did not hold.

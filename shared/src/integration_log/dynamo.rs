@@ -24,8 +24,8 @@ use crate::{
     config::Tables,
     documents::{DocumentKey, dynamo::RETURN_OLD},
     dynamo::{
-        Attributes, Item, SHARDS, body_within, cancellation, condition_failed, failed, n, s, shard, size,
-        time,
+        Attributes, Item, SHARDS, alone, body_within, cancellation, condition_failed, failed, n, s, shard,
+        size, time,
     },
     parking,
 };
@@ -201,19 +201,7 @@ impl DynamoLog {
     }
 
     async fn update(&self, update: Update) -> Result<Updated> {
-        let result = self
-            .client
-            .update_item()
-            .table_name(update.table_name)
-            .set_key(Some(update.key))
-            .update_expression(update.update_expression)
-            .set_condition_expression(update.condition_expression)
-            .set_expression_attribute_names(update.expression_attribute_names)
-            .set_expression_attribute_values(update.expression_attribute_values)
-            .return_values(ReturnValue::UpdatedNew)
-            .return_values_on_condition_check_failure(RETURN_OLD)
-            .send()
-            .await;
+        let result = alone(&self.client, update).return_values(ReturnValue::UpdatedNew).send().await;
         match result {
             Ok(answer) => Ok(Updated::Now(answer.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {

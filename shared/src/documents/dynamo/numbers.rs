@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::{
 
 use crate::{
     Error, Result,
-    dynamo::{Attributes, Item, failed, n, s, update_refused},
+    dynamo::{Attributes, Item, alone, failed, n, s, update_refused},
 };
 
 /// A number that was taken from a series.
@@ -83,17 +83,7 @@ impl Numbers {
     /// nothing is to be done: the next number is another one.
     pub async fn skip(&self, taken: &Taken) -> Result<()> {
         let Some(update) = self.in_transaction(taken)? else { return Ok(()) };
-        let result = self
-            .client
-            .update_item()
-            .table_name(update.table_name)
-            .set_key(Some(update.key))
-            .update_expression(update.update_expression)
-            .set_condition_expression(update.condition_expression)
-            .set_expression_attribute_values(update.expression_attribute_values)
-            .send()
-            .await;
-        match result {
+        match alone(&self.client, update).send().await {
             Err(error) if !update_refused(&error) => Err(failed(error)),
             // Refused: another instance has counted on already.
             _ => Ok(()),
