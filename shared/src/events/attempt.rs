@@ -10,7 +10,7 @@ use crate::{
     auth::Principal,
     connectors::{Connector, ConnectorCache, ConnectorSettings},
     documents::{Commit, Committed, Document, DocumentKey, Write},
-    integration_log::{EventCompletion, EventFacts, EventStatus, Failure, IntegrationLog, Recorded},
+    integration_log::{EventCompletion, EventFacts, EventStatus, IntegrationLog, Recorded},
     mapping::{latest_plausible, resolve_local},
     queue::{InboundEvent, Message},
     webhook::{check_destructive, parse_payload},
@@ -69,7 +69,7 @@ impl Attempt<'_> {
             return self.split(&split::children(self.event, split, &payload)?).await;
         }
         let Some(rule) = settings.rule_for(&self.event.event) else {
-            return self.end(EventStatus::Ignored, None, None).await;
+            return self.end(EventStatus::Ignored, None).await;
         };
         // The ingest refused it already, by the settings of then.
         check_destructive(settings, &self.event.event, self.event.signed_name)
@@ -121,7 +121,7 @@ impl Attempt<'_> {
     async fn split(&self, children: &[InboundEvent]) -> Result<Ended, Stop> {
         let messages: Vec<Message> = children.iter().cloned().map(Message::Webhook).collect();
         self.ports.queue.send_all(&messages).await?;
-        self.end(EventStatus::Split, None, None).await
+        self.end(EventStatus::Split, None).await
     }
 
     async fn apply(
@@ -133,13 +133,12 @@ impl Attempt<'_> {
         let mut conflict = None;
         for _ in 0..MAX_COMMITS {
             let writes = match effect::plan(effect, context, &*self.ports.documents).await? {
-                Decision::Nothing { status, document } => return self.end(status, document, None).await,
+                Decision::Nothing { status, document } => return self.end(status, document).await,
                 Decision::Write(writes) => writes,
             };
             let commit = Commit { event: Some(self.completion(&writes, parked)), writes };
-            let creates: Vec<bool> = commit.writes.iter().map(Write::creates).collect();
             match self.ports.documents.commit(commit.clone()).await {
-                Ok(Committed::Now(documents)) => return Ok(done(&commit, &creates, &documents)),
+                Ok(Committed::Now(documents)) => return Ok(done(&commit, &documents)),
                 Ok(Committed::Before) => {
                     return Ok(Ended::repeated(
                         EventStatus::Done,
@@ -161,21 +160,20 @@ impl Attempt<'_> {
 
     fn completion(&self, writes: &[Write], parked: bool) -> EventCompletion {
         let document = writes.first().and_then(|write| write.target.key().cloned());
-        self.completion_of(EventStatus::Done, document, None, parked)
+        self.completion_of(EventStatus::Done, document, parked)
     }
 
     fn completion_of(
         &self,
         status: EventStatus,
         document: Option<DocumentKey>,
-        error: Option<Failure>,
         release_parked: bool,
     ) -> EventCompletion {
         EventCompletion {
             facts: self.facts.clone(),
             status,
             document,
-            error,
+            error: None,
             started_at: self.started_at,
             finished_at: self.ports.clock.now(),
             release_parked,
@@ -183,13 +181,8 @@ impl Attempt<'_> {
     }
 
     /// Ends the event without a write.
-    async fn end(
-        &self,
-        status: EventStatus,
-        document: Option<DocumentKey>,
-        error: Option<Failure>,
-    ) -> Result<Ended, Stop> {
-        let completion = self.completion_of(status, document.clone(), error, self.parked);
+    async fn end(&self, status: EventStatus, document: Option<DocumentKey>) -> Result<Ended, Stop> {
+        let completion = self.completion_of(status, document.clone(), self.parked);
         let recorded = finish(&*self.ports.log, completion).await?;
         Ok(match recorded {
             Recorded::Before => Ended::repeated(status, document),
@@ -209,16 +202,14 @@ pub async fn finish(log: &dyn IntegrationLog, mut completion: EventCompletion) -
     }
 }
 
-fn done(commit: &Commit, creates: &[bool], documents: &[Option<Document>]) -> Ended {
-    let keys: Vec<Option<DocumentKey>> =
-        documents.iter().map(|d| d.as_ref().map(|d| d.key.clone())).collect();
-    let frees = keys
-        .iter()
-        .zip(creates)
-        .filter(|(_, creates)| **creates)
-        .filter_map(|(key, _)| key.clone())
-        .collect();
-    let first = keys.into_iter().next().flatten();
+fn done(commit: &Commit, documents: &[Option<Document>]) -> Ended {
+    let keys = || documents.iter().map(|document| document.as_ref().map(|document| document.key.clone()));
+    let created = commit.writes.iter().zip(keys()).filter(|(write, _)| write.creates());
     let named = commit.writes.first().and_then(|write| write.target.key().cloned());
-    Ended { status: EventStatus::Done, document: first.or(named), repeat: false, frees }
+    Ended {
+        status: EventStatus::Done,
+        document: keys().next().flatten().or(named),
+        repeat: false,
+        frees: created.filter_map(|(_, key)| key).collect(),
+    }
 }

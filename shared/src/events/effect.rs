@@ -108,7 +108,7 @@ fn create_by_series(
         series: Series::parse(series)?,
         block: effect.series_block,
     };
-    let docstatus = mapped_docstatus(effect, context)?.unwrap_or_default();
+    let docstatus = new_docstatus(effect, None, context)?;
     let change = Change::Put { fields: fields(effect, context)?, docstatus };
     let applied = Applied::from([(context.settings.name.clone(), context.version)]);
     Ok(Decision::Write(vec![Write::over(target, None, change, applied, &context.principal.user)]))
@@ -138,10 +138,7 @@ fn decide(
         }
         (Verb::Create | Verb::Upsert, None) => {
             allow(context, Permission::Create(&key.doctype), Some(key))?;
-            let docstatus = mapped_docstatus(effect, context)?.unwrap_or_default();
-            if docstatus > DocStatus::Draft {
-                allow(context, Permission::Submit(&key.doctype), Some(key))?;
-            }
+            let docstatus = new_docstatus(effect, Some(key), context)?;
             Ok(put(key, stored, fields(effect, context)?, docstatus, context))
         }
         (Verb::Update | Verb::Submit | Verb::Cancel, None) => Err(Stop::Waiting(key.clone())),
@@ -246,6 +243,19 @@ pub fn allow(
     key: Option<&DocumentKey>,
 ) -> Result<(), Stop> {
     permit(context.principal, permission).map_err(|error| Stop::Rejected(error, key.cloned()))
+}
+
+/// The status of a new document: one that is no draft takes the permission to submit, named or numbered.
+fn new_docstatus(
+    effect: &DocumentEffect,
+    key: Option<&DocumentKey>,
+    context: &EventContext<'_>,
+) -> Result<DocStatus, Stop> {
+    let docstatus = mapped_docstatus(effect, context)?.unwrap_or_default();
+    if docstatus > DocStatus::Draft {
+        allow(context, Permission::Submit(&effect.doctype), key)?;
+    }
+    Ok(docstatus)
 }
 
 fn mapped_docstatus(effect: &DocumentEffect, context: &EventContext<'_>) -> Result<Option<DocStatus>> {

@@ -1,6 +1,6 @@
 //! The Integration Log on DynamoDB: one item an event, `E#evt_…`, and a row for each failed attempt, `A#evt_…`.
 //!
-//! The item is the dedupe marker too: [`completion`] is the conditional update that ends an event, alone or in
+//! The item is the dedupe marker too: `completion` is the conditional update that ends an event, alone or in
 //! the transaction of its effect. The index is by connector, day and shard, newest last.
 
 use std::{collections::HashMap, sync::Arc};
@@ -172,7 +172,7 @@ impl Expression {
 }
 
 /// The update that ends an event unless it has ended, or is parked and is not released with it.
-pub fn completion(table: &str, event: &EventCompletion) -> Result<Update> {
+fn completion(table: &str, event: &EventCompletion) -> Result<Update> {
     let mut update = Expression::default();
     update.facts(&event.facts);
     update.set("status", s(event.status.as_str()));
@@ -186,6 +186,21 @@ pub fn completion(table: &str, event: &EventCompletion) -> Result<Update> {
     update.of(table, &event.facts.id, |status| {
         !status.is_final() && (event.release_parked || !status.is_parked())
     })
+}
+
+/// What ends an event as part of a transaction: first its entry, then the parked item that goes with it.
+pub fn in_transaction(tables: &Tables, event: &EventCompletion) -> Result<Vec<TransactWriteItem>> {
+    let update = completion(&tables.logs, event)?;
+    let mut items = vec![TransactWriteItem::builder().update(update).build()];
+    if event.release_parked {
+        let delete = Delete::builder()
+            .table_name(&tables.state)
+            .set_key(Some(parking::dynamo::key(&event.facts.id)))
+            .build()
+            .map_err(Error::internal)?;
+        items.push(TransactWriteItem::builder().delete(delete).build());
+    }
+    Ok(items)
 }
 
 /// What an update came to: the new item, or the item that refused it.
@@ -214,16 +229,8 @@ impl DynamoLog {
     }
 
     /// Ends an event and takes it out of the parking, in one transaction.
-    async fn finish_parked(&self, update: Update, id: &str) -> Result<Recorded> {
-        let delete = Delete::builder()
-            .table_name(&self.tables.state)
-            .set_key(Some(parking::dynamo::key(id)))
-            .build()
-            .map_err(Error::internal)?;
-        let items = vec![
-            TransactWriteItem::builder().update(update).build(),
-            TransactWriteItem::builder().delete(delete).build(),
-        ];
+    async fn finish_parked(&self, event: &EventCompletion) -> Result<Recorded> {
+        let items = in_transaction(&self.tables, event)?;
         let Err(error) = self.client.transact_write_items().set_transact_items(Some(items)).send().await
         else {
             return Ok(Recorded::Now);
@@ -306,11 +313,10 @@ impl DynamoLog {
 #[async_trait]
 impl IntegrationLog for DynamoLog {
     async fn finish(&self, event: &EventCompletion) -> Result<Recorded> {
-        let update = completion(&self.tables.logs, event)?;
         if event.release_parked {
-            return self.finish_parked(update, &event.facts.id).await;
+            return self.finish_parked(event).await;
         }
-        Ok(match self.update(update).await? {
+        Ok(match self.update(completion(&self.tables.logs, event)?).await? {
             Updated::Now(_) => Recorded::Now,
             Updated::Refused(item) => refused(&item),
         })

@@ -109,12 +109,8 @@ impl Ingest {
     }
 
     fn verify_with(&self, connector: &Connector, delivery: &Delivery<'_>) -> Result<Signed> {
-        let usable: Vec<(NamedSecret, Option<String>)> = connector
-            .secrets
-            .iter()
-            .filter(|(_, event)| event.is_none() || event.as_deref() == delivery.event)
-            .cloned()
-            .collect();
+        let for_event = |event: &Option<String>| event.is_none() || event.as_deref() == delivery.event;
+        let usable: Vec<_> = connector.secrets.iter().filter(|(_, event)| for_event(event)).collect();
         let secrets: Vec<NamedSecret> = usable.iter().map(|(secret, _)| secret.clone()).collect();
         if secrets.is_empty() && !connector.secrets.is_empty() {
             return Err(Error::new(
@@ -132,10 +128,9 @@ impl Ingest {
             self.clock.now(),
         )?;
         let (secret, event) = usable
-            .into_iter()
-            .nth(verified.secret)
+            .get(verified.secret)
             .ok_or_else(|| Error::internal("the verified secret is not one of those given"))?;
-        Ok(Signed { secret: secret.name, secret_event: event, verified })
+        Ok(Signed { secret: secret.name.clone(), secret_event: event.clone(), verified })
     }
 
     fn identify(

@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
     operation::put_item::PutItemError,
-    types::{CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
+    types::{CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
 };
 
 use self::{
@@ -36,7 +36,6 @@ use crate::{
     config::Tables,
     dynamo::{Attributes, cancellation, condition_failed, failed, s},
     integration_log::{self, EventCompletion, EventStatus},
-    parking,
 };
 
 /// How many names of a series may be taken by others in a row before a commit gives up: a mirror of another
@@ -137,16 +136,7 @@ impl DynamoDocuments {
             puts.into_iter().map(|put| TransactWriteItem::builder().put(put).build()).collect();
         // The event's entry comes first among the rest: `outcome` finds it by its place.
         if let Some(event) = event {
-            let update = integration_log::dynamo::completion(&self.tables.logs, event)?;
-            items.push(TransactWriteItem::builder().update(update).build());
-            if event.release_parked {
-                let delete = Delete::builder()
-                    .table_name(&self.tables.state)
-                    .set_key(Some(parking::dynamo::key(&event.facts.id)))
-                    .build()
-                    .map_err(Error::internal)?;
-                items.push(TransactWriteItem::builder().delete(delete).build());
-            }
+            items.extend(integration_log::dynamo::in_transaction(&self.tables, event)?);
         }
         for taken in named.iter().filter_map(|named| named.number.as_ref()) {
             if let Some(update) = self.numbers.in_transaction(taken)? {
