@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::{
     Result,
     api::{Api, Services},
-    auth::ApiKeys,
+    auth::{Accounts, ApiKeys, Directory, Keyring},
     clock::{Clock, SystemClock},
     config::{ApiConfig, Environment, IngestConfig, Tables, WorkerConfig},
     connectors::{ConnectorCache, ConnectorRepository},
@@ -92,6 +92,7 @@ fn queue(aws: &SdkConfig, url: &str) -> Arc<dyn Queue> {
 struct Adapters {
     clock: Arc<dyn Clock>,
     documents: Arc<dyn DocumentStore>,
+    directory: Arc<Directory>,
     log: Arc<dyn IntegrationLog>,
     parking: Arc<dyn ParkingLot>,
     queue: Arc<dyn Queue>,
@@ -104,8 +105,11 @@ impl Adapters {
         let parking: Arc<dyn ParkingLot> = Arc::new(DynamoParking::new(dynamo.clone(), tables));
         let queue = queue(aws, queue_url);
         let release = Release::new(Arc::clone(&parking), Arc::clone(&queue));
+        let documents: Arc<dyn DocumentStore> =
+            Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock)));
         Self {
-            documents: Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
+            directory: Arc::new(Directory::new(Arc::clone(&documents), Arc::clone(&clock))),
+            documents,
             log: Arc::new(DynamoLog::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
             clock,
             parking,
@@ -145,7 +149,7 @@ pub async fn worker() -> Result<WorkerFunction> {
     let config = WorkerConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, documents, log, parking, queue, release } =
+    let Adapters { clock, documents, directory, log, parking, queue, release } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
     let connectors =
         ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&documents)), Arc::clone(&clock));
@@ -153,7 +157,7 @@ pub async fn worker() -> Result<WorkerFunction> {
     let leases = Arc::new(DynamoLeases::new(dynamo, &config.tables, Arc::clone(&clock), lease));
     let sweeper = Sweeper::new(release.clone(), leases, Arc::clone(&clock), again_after(config.visibility));
     warm(&aws, touch_documents(&*documents)).await;
-    let ports = Ports { documents, log, parking, queue: Arc::clone(&queue), clock };
+    let ports = Ports { documents, directory, log, parking, queue: Arc::clone(&queue), clock };
     let worker = Arc::new(EventWorker::new(ports, connectors, release));
     Ok(WorkerFunction { worker, sweeper, queue, dead_letter_arn: config.events_dlq_arn })
 }
@@ -163,11 +167,20 @@ pub async fn api() -> Result<Api> {
     let config = ApiConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, documents, log, parking, release, .. } =
+    let Adapters { clock, documents, directory, log, parking, release, .. } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
-    let keys = ApiKeys::new(secrets, config.admin_api_key_id, Arc::clone(&clock));
+    let keys = Arc::new(ApiKeys::new(
+        secrets,
+        config.admin_api_key_id,
+        Arc::clone(&documents),
+        Arc::clone(&directory),
+        Arc::clone(&clock),
+    ));
+    let accounts = Accounts::new(Arc::clone(&documents), Arc::clone(&directory));
+    let keyring =
+        Keyring::new(Arc::clone(&documents), Arc::clone(&directory), Arc::clone(&keys), Arc::clone(&clock));
     let replay = Replay::new(release.clone(), Arc::clone(&log));
     let discard = Discard::new(Arc::clone(&parking), Arc::clone(&log), Arc::clone(&clock));
     let connectors = ConnectorRepository::new(Arc::clone(&documents));
@@ -176,5 +189,18 @@ pub async fn api() -> Result<Api> {
         note(key);
     })
     .await;
-    Api::new(Services { documents, connectors, log, parking, release, replay, discard, clock }, keys)
+    let services = Services {
+        documents,
+        connectors,
+        directory,
+        accounts,
+        keyring,
+        log,
+        parking,
+        release,
+        replay,
+        discard,
+        clock,
+    };
+    Api::new(services, keys)
 }

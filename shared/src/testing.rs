@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, Result,
+    auth::{Directory, Principal},
     clock::{Clock, ManualClock},
     config::Tables,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
@@ -226,9 +227,12 @@ impl Rig {
         let store: Arc<dyn DocumentStore> =
             Arc::new(DynamoDocuments::new(dynamo.client.clone(), dynamo.tables.clone(), time.clone()));
         let repository = ConnectorRepository::new(store.clone());
-        repository.put(settings, "Administrator", &*clock).await.unwrap();
+        let directory = Arc::new(Directory::new(store.clone(), time.clone()));
+        let administrator = Principal::administrator().unwrap();
+        repository.put(settings, &administrator, &directory, None).await.unwrap();
         let ports = Ports {
             documents: wrap(store),
+            directory,
             log: Arc::new(DynamoLog::new(dynamo.client.clone(), dynamo.tables.clone(), time.clone())),
             parking: Arc::new(DynamoParking::new(dynamo.client.clone(), &dynamo.tables)),
             queue: queue.clone(),
@@ -243,7 +247,8 @@ impl Rig {
 
     /// Replaces the connector's settings; an instance may remember the old ones for a while.
     pub async fn configure(&self, settings: &ConnectorSettings) {
-        self.repository.put(settings, "Administrator", &*self.clock).await.unwrap();
+        let administrator = Principal::administrator().unwrap();
+        self.repository.put(settings, &administrator, &self.ports.directory, None).await.unwrap();
     }
 
     /// Works on one message.

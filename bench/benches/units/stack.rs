@@ -17,6 +17,7 @@ use aws_sdk_dynamodb::{
 };
 use causeway::{
     Error, Result,
+    auth::{Directory, Principal},
     clock::{Clock, ManualClock},
     config::Tables,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
@@ -161,14 +162,22 @@ impl Stack {
         let clock = Arc::new(ManualClock::at(Timestamp::now()));
         let store = DynamoDocuments::new(client.clone(), tables.clone(), clock.clone());
         let faults = Arc::new(Faults { store, next: Mutex::default() });
-        ConnectorRepository::new(faults.clone()).put(settings, "bench", &*clock).await?;
+        let directory = Arc::new(Directory::new(faults.clone(), clock.clone()));
+        let administrator = Principal::administrator()?;
+        ConnectorRepository::new(faults.clone()).put(settings, &administrator, &directory, None).await?;
         let log = Arc::new(DynamoLog::new(client.clone(), tables.clone(), clock.clone()));
         let parking = Arc::new(DynamoParking::new(client.clone(), &tables));
         let queue = Arc::new(CountingQueue { meter: Arc::clone(&meter), messages: Mutex::default() });
         let release = Release::new(parking.clone(), queue.clone());
         let replay = Replay::new(release.clone(), log.clone());
-        let ports =
-            Ports { documents: faults.clone(), log, parking, queue: queue.clone(), clock: clock.clone() };
+        let ports = Ports {
+            documents: faults.clone(),
+            directory,
+            log,
+            parking,
+            queue: queue.clone(),
+            clock: clock.clone(),
+        };
         let cache = ConnectorCache::settings_only(ConnectorRepository::new(faults.clone()), clock.clone());
         let worker = EventWorker::new(ports, cache, release);
         let ingest = cold_ingest(&meter, &faults, &queue, &clock)?;

@@ -11,7 +11,7 @@ pub async fn list(call: &Call<'_>) -> Result<Response> {
     call.allow_query(&["limit", "cursor"])?;
     let cursor = call.query("cursor").map(ToOwned::to_owned);
     let page = call.services.connectors.list(call.limit()?, cursor).await?;
-    let items: Vec<Value> = page.items.iter().map(shown).collect::<Result<_>>()?;
+    let items: Vec<Value> = page.items.iter().map(|record| shown(&record.value)).collect::<Result<_>>()?;
     Ok(Response::page(&items, page.next.as_deref(), false))
 }
 
@@ -19,15 +19,17 @@ pub async fn list(call: &Call<'_>) -> Result<Response> {
 pub async fn get(call: &Call<'_>) -> Result<Response> {
     let name = call.param("connector")?;
     let missing = || Error::new(ErrorCode::UnknownConnector, format!("there is no connector {name:?}"));
-    let settings = call.services.connectors.get(name).await?.ok_or_else(missing)?;
-    Ok(Response::data(StatusCode::OK, shown(&settings)?))
+    let record = call.services.connectors.get(name).await?.ok_or_else(missing)?;
+    Ok(Response::data(StatusCode::OK, shown(&record.value)?))
 }
 
 /// `PUT /v2/connectors/{connector}`: creates or replaces settings, all or nothing.
 pub async fn put(call: &Call<'_>) -> Result<Response> {
     let name = call.param("connector")?;
     let settings = read(call, name)?;
-    let created = call.services.connectors.put(&settings, call.user()?, &*call.services.clock).await?;
+    let services = call.services;
+    let saved = services.connectors.put(&settings, call.principal()?, &services.directory, None).await?;
+    let created = saved.created;
     let response =
         Response::data(if created { StatusCode::CREATED } else { StatusCode::OK }, shown(&settings)?);
     Ok(if created {

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use self::router::{Found, Routes};
 use crate::{
     Error, ErrorCode, Result,
-    auth::{ApiKeys, Permission, PresentedKey, Principal, permit},
+    auth::{Accounts, ApiKeys, Directory, Keyring, Permission, PresentedKey, Principal, permit},
     clock::Clock,
     connectors::ConnectorRepository,
     documents::{DocType, DocumentStore},
@@ -45,6 +45,12 @@ pub struct Services {
     pub documents: Arc<dyn DocumentStore>,
     /// Connector settings.
     pub connectors: ConnectorRepository,
+    /// Who a user is.
+    pub directory: Arc<Directory>,
+    /// Users and roles.
+    pub accounts: Accounts,
+    /// API keys.
+    pub keyring: Keyring,
     /// The Integration Log.
     pub log: Arc<dyn IntegrationLog>,
     /// What is parked.
@@ -62,7 +68,7 @@ pub struct Services {
 /// The API.
 pub struct Api {
     services: Services,
-    keys: ApiKeys,
+    keys: Arc<ApiKeys>,
     routes: Routes,
 }
 
@@ -131,10 +137,13 @@ impl Call<'_> {
     }
 
     /// Who asks.
+    pub fn principal(&self) -> Result<&Principal> {
+        self.principal.as_ref().ok_or_else(|| Error::internal("a public route asks who calls"))
+    }
+
+    /// The name of who asks.
     pub fn user(&self) -> Result<&str> {
-        let principal =
-            self.principal.as_ref().ok_or_else(|| Error::internal("a public route asks who calls"))?;
-        Ok(&principal.user)
+        Ok(&self.principal()?.user)
     }
 }
 
@@ -158,7 +167,7 @@ impl HttpFunction for Api {
 
 impl Api {
     /// The API over `services`, for callers with one of `keys`.
-    pub fn new(services: Services, keys: ApiKeys) -> Result<Self> {
+    pub fn new(services: Services, keys: Arc<ApiKeys>) -> Result<Self> {
         Ok(Self { services, keys, routes: Routes::new()? })
     }
 
@@ -166,7 +175,7 @@ impl Api {
         let route = found.route;
         let principal = match route.access {
             Access::Public => None,
-            _ => Some(self.keys.principal(&PresentedKey::from_headers(&request.headers)?).await?),
+            _ => Some(self.keys.caller(&PresentedKey::from_headers(&request.headers)?).await?.principal),
         };
         let call = Call { services: &self.services, request, principal, params: found.params.clone() };
         if let Some(principal) = &call.principal {

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Error, ErrorCode, Result,
+    auth::Directory,
     clock::Clock,
     connectors::ConnectorCache,
     documents::{DocumentKey, DocumentStore},
@@ -61,6 +62,8 @@ pub struct Ports {
     pub documents: Arc<dyn DocumentStore>,
     /// The Integration Log.
     pub log: Arc<dyn IntegrationLog>,
+    /// Whom connectors act as.
+    pub directory: Arc<Directory>,
     /// Where events wait.
     pub parking: Arc<dyn ParkingLot>,
     /// The queue it works off.
