@@ -80,7 +80,7 @@ impl Directory {
 
     /// Those of `names` that exist, side by side.
     pub(super) async fn roles_of(&self, names: &[String], age: SignedDuration) -> Result<Vec<Arc<Role>>> {
-        let roles = names.to_vec().into_iter().map(|name| self.role(name, age));
+        let roles = names.iter().cloned().map(|name| self.role(name, age));
         Ok(try_join_all(roles).await?.into_iter().flatten().collect())
     }
 

@@ -55,16 +55,39 @@ pub struct NewKey {
 pub struct KeyChanges {
     /// What it is for.
     pub description: Option<String>,
-    /// When it stops being accepted; `Some(None)`, in JSON `null`: never.
-    #[serde(deserialize_with = "given")]
-    pub expires_at: Option<Option<Timestamp>>,
+    /// When it stops being accepted.
+    pub expires_at: ExpiryChange,
     /// Whether it is accepted.
     pub enabled: Option<bool>,
 }
 
-/// Tells a `null` from what is not there.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Timestamp>>, D::Error> {
-    Deserialize::deserialize(deserializer).map(Some)
+/// What becomes of a key's expiry. In JSON a time, or `null` for never.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ExpiryChange {
+    /// It stays.
+    #[default]
+    Keep,
+    /// The key is accepted until it is disabled or removed.
+    Never,
+    /// The key stops being accepted then.
+    At(Timestamp),
+}
+
+impl<'de> Deserialize<'de> for ExpiryChange {
+    /// What is not there is not read: it stays.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Never, Self::At))
+    }
+}
+
+impl ExpiryChange {
+    fn apply(self, expires_at: Option<Timestamp>) -> Option<Timestamp> {
+        match self {
+            Self::Keep => expires_at,
+            Self::Never => None,
+            Self::At(at) => Some(at),
+        }
+    }
 }
 
 /// How a key gets a new secret.
@@ -180,11 +203,11 @@ impl Keyring {
         expect: Option<Expect>,
     ) -> Result<ApiKey> {
         let mut faults = Faults::default();
-        check_expiry(&mut faults, changes.expires_at.flatten(), self.clock.now());
+        check_expiry(&mut faults, changes.expires_at.apply(None), self.clock.now());
         faults.into_result()?;
         let apply = |key: &mut StoredKey| {
             key.description = changes.description.unwrap_or_else(|| std::mem::take(&mut key.description));
-            key.expires_at = changes.expires_at.unwrap_or(key.expires_at);
+            key.expires_at = changes.expires_at.apply(key.expires_at);
             key.enabled = changes.enabled.unwrap_or(key.enabled);
         };
         self.change(by, id, expect, apply).await

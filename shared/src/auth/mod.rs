@@ -22,7 +22,9 @@ pub use accounts::Accounts;
 pub use api_key::{ADMIN_KEY_ID, ApiKey, KeyRecord};
 pub use built_in::Known;
 pub use directory::Directory;
-pub use keyring::{DEFAULT_GRACE_SECONDS, KeyChanges, Keyring, MAX_GRACE_SECONDS, NewKey, Rotation};
+pub use keyring::{
+    DEFAULT_GRACE_SECONDS, ExpiryChange, KeyChanges, Keyring, MAX_GRACE_SECONDS, NewKey, Rotation,
+};
 pub use keys::{ApiKeys, Caller};
 pub use presented_key::{PresentedKey, Seal};
 pub use principal::{Account, Principal};

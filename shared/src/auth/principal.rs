@@ -129,22 +129,25 @@ mod tests {
         serde_json::from_str(&value.to_string()).unwrap()
     }
 
-    fn with(roles: &[Value]) -> Principal {
-        Principal { user: "ann".into(), roles: roles.iter().map(|value| Arc::new(role(value))).collect() }
+    fn with(roles: impl IntoIterator<Item = Value>) -> Principal {
+        Principal {
+            user: "ann".into(),
+            roles: roles.into_iter().map(|value| Arc::new(role(&value))).collect(),
+        }
     }
 
     #[test]
     fn a_fingerprint_is_what_one_may_do_and_nothing_else() {
         let reads = json!({ "name": "A", "documents": [{ "doctype": "Item", "read": true }] });
         let replays = json!({ "name": "B", "operations": ["replay"] });
-        let one = with(&[reads.clone(), replays.clone()]);
-        let mut other = with(&[replays, reads.clone()]);
+        let one = with([reads.clone(), replays.clone()]);
+        let mut other = with([replays, reads.clone()]);
         other.user = "bob".into();
         assert_eq!(one.fingerprint(), other.fingerprint());
         assert_eq!(one.fingerprint().len(), 64);
         let described =
             json!({ "name": "A", "description": "x", "documents": [{ "doctype": "Item", "read": true }] });
-        assert_eq!(with(&[described]).fingerprint(), with(&[reads.clone()]).fingerprint());
+        assert_eq!(with([described]).fingerprint(), with([reads.clone()]).fingerprint());
         let changed = [
             json!({ "name": "A", "documents": [{ "doctype": "Item", "write": true }] }),
             json!({ "name": "A", "documents": [{ "doctype": "Item", "read": true, "write": true }] }),
@@ -154,8 +157,8 @@ mod tests {
         ];
         for changed in changed {
             assert_ne!(
-                with(&[changed.clone()]).fingerprint(),
-                with(&[reads.clone()]).fingerprint(),
+                with([changed.clone()]).fingerprint(),
+                with([reads.clone()]).fingerprint(),
                 "{changed}"
             );
         }
@@ -163,7 +166,7 @@ mod tests {
 
     #[test]
     fn nobody_covers_more_than_all_their_roles_together_allow() {
-        let ann = with(&[
+        let ann = with([
             json!({ "name": "A", "documents": [{ "doctype": "*", "read": true }], "operations": ["replay"] }),
             json!({ "name": "B", "documents": [{ "doctype": "Item", "create": true, "write": true }] }),
         ]);

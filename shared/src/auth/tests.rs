@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     clock::{Clock, ManualClock},
-    connectors::ConnectorRepository,
+    connectors::{ConnectorRepository, ConnectorSettings},
     documents::{
-        Commit, Committed, Document, DocumentKey, DocumentStore, Expect, ListQuery, Page, Stored,
+        Commit, Committed, Document, DocumentKey, DocumentStore, Expect, ListQuery, Page, Record, Stored,
         dynamo::DynamoDocuments,
     },
     secrets::Secret,
@@ -205,6 +205,12 @@ fn nobody_reaches_system_doctypes_through_documents() {
         let doctype = DocType::new(name).unwrap();
         assert_eq!(code(permit(&admin, Permission::Read(&doctype))), ErrorCode::PermissionDenied);
     }
+}
+
+#[test]
+fn what_is_kept_as_records_is_out_of_reach_of_documents() {
+    let kinds = [User::DOCTYPE, Role::DOCTYPE, api_key::StoredKey::DOCTYPE, ConnectorSettings::DOCTYPE];
+    assert!(kinds.iter().all(|kind| doctype(kind).is_system()), "{kinds:?}");
 }
 
 #[tokio::test]
@@ -577,17 +583,17 @@ async fn a_disabled_key_is_refused_within_half_a_minute_and_works_again_at_once(
 async fn a_key_expires_to_the_second_whatever_is_remembered() {
     let (rig, key, secret) = Rig::with_key().await;
     let set = async |expires_at| {
-        let changes = KeyChanges { expires_at: Some(expires_at), ..KeyChanges::default() };
+        let changes = KeyChanges { expires_at, ..KeyChanges::default() };
         rig.here.keyring.update(&rig.admin, &key.id, changes, None).await
     };
-    set(Some(start() + SignedDuration::from_secs(20))).await.unwrap();
+    set(ExpiryChange::At(start() + SignedDuration::from_secs(20))).await.unwrap();
     rig.wait(19);
     assert_eq!(rig.elsewhere.caller(&key.id, &secret).await.unwrap(), "ann");
     rig.wait(1);
     assert!(rig.elsewhere.refuses(&key.id, &secret).await);
-    let past = set(Some(rig.clock.now())).await.unwrap_err();
+    let past = set(ExpiryChange::At(rig.clock.now())).await.unwrap_err();
     assert_eq!(past.field_errors()[0].field, "/expires_at");
-    set(None).await.unwrap();
+    set(ExpiryChange::Never).await.unwrap();
     rig.wait(1);
     assert_eq!(rig.elsewhere.caller(&key.id, &secret).await.unwrap(), "ann");
 }
@@ -716,9 +722,9 @@ async fn keys_come_from_memory_and_a_forger_costs_little() {
 fn changes_tell_null_from_what_is_not_there() {
     let read = |text: &str| serde_json::from_str::<KeyChanges>(text).unwrap();
     assert_eq!(read("{}"), KeyChanges::default());
-    assert_eq!(read(r#"{"expires_at":null}"#).expires_at, Some(None));
+    assert_eq!(read(r#"{"expires_at":null}"#).expires_at, ExpiryChange::Never);
     let at = start();
-    assert_eq!(read(&json!({ "expires_at": at.to_string() }).to_string()).expires_at, Some(Some(at)));
+    assert_eq!(read(&json!({ "expires_at": at.to_string() }).to_string()).expires_at, ExpiryChange::At(at));
     assert!(serde_json::from_str::<KeyChanges>(r#"{"secret":"x"}"#).is_err());
     assert_eq!(serde_json::from_str::<Rotation>("{}").unwrap().grace_seconds, DEFAULT_GRACE_SECONDS);
 }

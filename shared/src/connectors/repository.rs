@@ -6,17 +6,14 @@ use crate::{
     Error, Result,
     auth::{Directory, Permission, Principal, permit},
     connectors::ConnectorSettings,
-    documents::{DocumentKey, DocumentStore, Expect, Page, Record, Recorded, Records, Saved},
+    documents::{DocumentStore, Expect, Page, Record, Recorded, Records, Saved},
 };
-
-/// The DocType of connector settings.
-pub const SETTINGS_DOCTYPE: &str = "Integration Settings";
 
 /// The most connectors that a search of all of them looks at.
 const MAX_NAMES: usize = 500;
 
 impl Record for ConnectorSettings {
-    const DOCTYPE: &'static str = SETTINGS_DOCTYPE;
+    const DOCTYPE: &'static str = "Integration Settings";
 
     fn name(&self) -> &str {
         &self.name
@@ -35,12 +32,6 @@ impl Record for ConnectorSettings {
 #[derive(Clone)]
 pub struct ConnectorRepository {
     records: Records<ConnectorSettings>,
-}
-
-/// The key of a connector's settings; an error if `name` cannot be a connector's name.
-pub fn settings_key(name: &str) -> Result<DocumentKey> {
-    super::check_name(name)?;
-    DocumentKey::new(SETTINGS_DOCTYPE, name)
 }
 
 impl ConnectorRepository {
