@@ -468,6 +468,11 @@ async fn a_connector_acts_as_a_user_who_exists_and_may_no_more_than_who_writes_i
         (unknown.field_errors()[0].field.as_str(), unknown.field_errors()[0].code),
         ("/user", "unknown")
     );
+    let mut wrong = settings(json!({ "user": "mallory" }));
+    wrong.secrets.clear();
+    let all = repository.put(&wrong, &rig.admin, &rig.here.directory, None).await.unwrap_err();
+    let fields: Vec<_> = all.field_errors().iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["/user", "/secrets"], "one answer names every fault");
     assert_eq!(code(put("integrations@causeway", &joe).await), ErrorCode::PermissionDenied);
     assert!(put("joe", &joe).await.unwrap().created);
     put("Administrator", &rig.admin).await.unwrap();

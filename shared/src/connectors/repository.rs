@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, Result,
+    Result,
     auth::{Directory, Permission, Principal, permit},
     connectors::ConnectorSettings,
     documents::{DocumentStore, Expect, Page, Record, Recorded, Records, Saved},
+    error::Faults,
 };
 
 /// The most connectors that a search of all of them looks at.
@@ -70,10 +71,14 @@ impl ConnectorRepository {
         expect: Option<Expect>,
     ) -> Result<Saved<ConnectorSettings>> {
         permit(by, Permission::ManageConnectors)?;
-        settings.validate()?;
-        let unknown = || Error::field("/user", "unknown", "there is no such user");
-        let account = directory.stored_account(&settings.user).await?.ok_or_else(unknown)?;
-        by.check_covers(account.roles.iter().map(Arc::as_ref))?;
+        let account = directory.stored_account(&settings.user).await?;
+        let mut faults = Faults::default();
+        faults.check(account.is_some(), "/user", "unknown", "there is no such user");
+        if let Err(error) = settings.validate() {
+            faults.extend(error.field_errors().iter().cloned());
+        }
+        faults.into_result()?;
+        by.check_covers(account.iter().flat_map(|account| account.roles.iter().map(Arc::as_ref)))?;
         self.records.put(settings, expect, &by.user).await
     }
 }
