@@ -1,0 +1,7 @@
+//! Version 2: resources, a file each.
+
+pub mod connectors;
+pub mod documents;
+pub mod logs;
+pub mod parked;
+pub mod root;
