@@ -176,5 +176,9 @@ pub async fn api() -> Result<Api> {
         note(key);
     })
     .await;
-    Api::new(Services { documents, connectors, log, parking, release, replay, discard, clock }, keys)
+    let public_url = config.public_url;
+    Api::new(
+        Services { documents, connectors, log, parking, release, replay, discard, clock, public_url },
+        keys,
+    )
 }

@@ -58,6 +58,8 @@ pub struct Services {
     pub discard: Discard,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The URL that callers know the API by, where it is not the one that the gateway sees.
+    pub public_url: Option<String>,
 }
 
 /// The API.

@@ -8,7 +8,7 @@ use super::{
     Call,
     endpoint::invoke,
     site,
-    v2::{connectors, documents, logs, parked, root},
+    v2::{connector_status, connectors, documents, logs, parked, root},
 };
 #[cfg(test)]
 use super::{endpoint::describe, openapi::Operation};
@@ -126,6 +126,10 @@ pub const ROUTES: &[Route] = routes! {
         GET "/v2/connectors/{connector}" ManageConnectors Admin connectors::get, "Gets a connector's settings",
             [UnknownConnector];
         PUT "/v2/connectors/{connector}" ManageConnectors Admin connectors::put, "Creates or replaces a connector's settings";
+        GET "/v2/connectors/{connector}/webhook-address" ManageConnectors Admin connector_status::webhook_address,
+            "Gets the address a provider posts to", [UnknownConnector];
+        GET "/v2/connectors/{connector}/health" ManageConnectors Admin connector_status::health,
+            "How a connector does", [UnknownConnector];
     }
 };
 
