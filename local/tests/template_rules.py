@@ -14,6 +14,7 @@ from template import binary_of, resources
 
 FUNCTION = "AWS::Serverless::Function"
 QUEUE = "AWS::SQS::Queue"
+HTTP_METHODS = ("get", "put", "post", "delete", "patch")
 API_MAXIMUM_SECONDS = 29  # an HTTP API gives up at 30
 
 
@@ -130,6 +131,26 @@ def routes(template: dict) -> dict[str, str]:
         (integration,) = logical_ids(route["Properties"]["Target"])
         found[path.replace("{proxy+}", "{*proxy}")] = binary_of(template["Resources"][functions[integration]])
     return found
+
+
+def operations_are_reachable(template: dict, document: dict) -> Iterator[str]:
+    """The gateway passes on every operation of the OpenAPI document, and has no route for what is not in it."""
+    keys = [route["Properties"]["RouteKey"] for route in resources(template, "AWS::ApiGatewayV2::Route").values()]
+    unused = {key for key in keys if not key.startswith("POST /webhooks/")}
+    for path, item in document["paths"].items():
+        for method in (name.upper() for name in item if name in HTTP_METHODS):
+            passing = [key for key in keys if passes(key, method, path)]
+            unused.difference_update(passing)
+            if not passing:
+                yield f"{method} {path} does not get through the gateway"
+    yield from (f"{key} leads to no operation" for key in sorted(unused))
+
+
+def passes(route_key: str, method: str, path: str) -> bool:
+    """Whether the gateway's route takes such requests."""
+    verb, pattern = route_key.split(" ", 1)
+    prefix, greedy, _ = pattern.partition("{proxy+}")
+    return verb in ("ANY", method) and (path.startswith(prefix) if greedy else path == pattern)
 
 
 def statements(template: dict, function: str) -> list[dict]:

@@ -91,6 +91,17 @@ class TemplateRules(unittest.TestCase):
         metadata = json.loads(subprocess.run(command, cwd=REPO, check=True, capture_output=True).stdout)["metadata"]
         self.assertEqual(metadata["lambda"]["watch"]["router"], rules.routes(TEMPLATE))
 
+    def test_the_gateway_has_the_routes_of_the_openapi_document(self):
+        document = json.loads((REPO / "docs" / "openapi.json").read_text(encoding="utf-8"))
+        missing = [word for word in rules.operations_are_reachable(TEMPLATE, document) if "get through" in word]
+        self.assertEqual(missing, [])
+
+    def test_an_operation_out_of_reach_and_a_route_to_nowhere_are_noticed(self):
+        document = {"paths": {"/v3": {"get": {}}, "/v2/x": {"get": {}}}}
+        noticed = list(rules.operations_are_reachable(TEMPLATE, document))
+        self.assertIn("GET /v3 does not get through the gateway", noticed)
+        self.assertIn("GET /health leads to no operation", noticed)
+
     def test_every_setting_is_documented(self):
         self.assertEqual(list(rules.settings_are_documented(TEMPLATE, PAGE)), [])
 

@@ -201,6 +201,7 @@ pub async fn api() -> Result<Api> {
         replay,
         discard,
         clock,
+        public_url: config.public_url,
     };
     Api::new(services, keys)
 }

@@ -14,13 +14,16 @@ impl<'a> Environment<'a> {
     }
 
     fn text(&self, name: &str) -> Result<String> {
-        (self.0)(name)
-            .filter(|value| !value.is_empty())
+        self.optional(name)
             .ok_or_else(|| Error::internal(format!("the environment variable {name} is not set")))
     }
 
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+
     fn seconds(&self, name: &str, default: u64) -> Result<Duration> {
-        match (self.0)(name).filter(|value| !value.is_empty()) {
+        match self.optional(name) {
             None => Ok(Duration::from_secs(default)),
             Some(text) => text.parse().map(Duration::from_secs).map_err(|_| {
                 Error::internal(format!("{name} must be a whole number of seconds, not {text:?}"))
@@ -75,6 +78,8 @@ pub struct ApiConfig {
     pub events_queue_url: String,
     /// The Secrets Manager secret with the first API key.
     pub admin_api_key_id: String,
+    /// The URL that callers know the API by, where it is not the one that the gateway sees.
+    pub public_url: Option<String>,
 }
 
 fn tables(env: &Environment<'_>) -> Result<Tables> {
@@ -116,6 +121,7 @@ impl ApiConfig {
             tables: tables(env)?,
             events_queue_url: env.text("EVENTS_QUEUE_URL")?,
             admin_api_key_id: env.text("ADMIN_API_KEY_ID")?,
+            public_url: env.optional("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
         })
     }
 }

@@ -205,6 +205,8 @@ impl Stack {
             headers,
             body: Ok(bytes),
             request_id: Some("JKJaXmPLvHcESHA=".to_owned()),
+            source_address: None,
+            host: None,
         };
         let response = self.ingest.handle(&request).await;
         self.meter.add(|tally| tally.ingests += 1.0);

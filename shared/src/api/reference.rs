@@ -1,13 +1,13 @@
-//! The reference in `docs/` says what the code says: `errors.md` is generated, `api.md` must name every route,
-//! and what the pages point at must exist.
+//! The reference in `docs/` says what the code says: `errors.md`, `routes.md` and `openapi.json` are generated, and
+//! what the pages point at must exist.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
-use super::ROUTES;
+use super::{ROUTES, openapi};
 use crate::{Error, ErrorCode, trigger::http::Response, webhook};
 
 /// The pages whose links are checked.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -16,6 +16,7 @@ const PAGES: [&str; 8] = [
     "docs/configuration.md",
     "docs/connectors.md",
     "docs/errors.md",
+    "docs/routes.md",
 ];
 
 fn at(page: &str) -> PathBuf {
@@ -52,6 +53,32 @@ fn errors_page() -> String {
     page
 }
 
+/// `docs/routes.md` as it has to be.
+fn routes_page() -> String {
+    let mut page = String::from(
+        "# Routes\n\n\
+         <!-- Generated from the route table: UPDATE_DOCS=1 cargo test --workspace --lib reference -->\n\n\
+         What each takes and gives is in `GET /openapi.json`, to read and to try at `GET /docs`; [api.md](api.md) explains \
+         and shows. Besides these, the webhook function takes ",
+    );
+    let webhooks: Vec<String> = webhook::ROUTES.iter().map(|path| format!("`POST {path}`")).collect();
+    writeln!(page, "{}.", webhooks.join(" and ")).unwrap();
+    let mut group = "";
+    for route in ROUTES {
+        if route.group != group {
+            group = route.group;
+            write!(page, "\n## {group}\n\n| route | needs | rate limit |  |\n| --- | --- | --- | --- |\n")
+                .unwrap();
+        }
+        let needs = openapi::permissions(route.access).join(", ");
+        let needs = if needs.is_empty() { "nothing".to_owned() } else { format!("`{needs}`") };
+        let rate = openapi::rate(route.rate).map_or_else(|| "none".to_owned(), |class| format!("`{class}`"));
+        let (method, path, summary) = (route.method, route.path, route.summary);
+        writeln!(page, "| `{method} {path}` | {needs} | {rate} | {summary} |").unwrap();
+    }
+    page
+}
+
 /// The targets of a page's links, but for those to other sites.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
@@ -77,13 +104,26 @@ fn the_error_reference_is_the_code() {
 }
 
 #[test]
-fn every_route_is_in_the_api_reference() {
-    let page = read("docs/api.md");
-    let routes = ROUTES.iter().map(|route| format!("{} {}", route.method, route.path));
-    let webhooks = webhook::ROUTES.iter().map(|path| format!("POST {path}"));
-    for route in routes.chain(webhooks) {
-        assert!(page.contains(&format!("`{route}`")), "docs/api.md does not describe {route}");
+fn the_openapi_document_is_the_code() {
+    let (text, path) = (format!("{:#}\n", openapi::document()), at("docs/openapi.json"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &text).unwrap();
     }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == text,
+        "docs/openapi.json is stale: UPDATE_DOCS=1 cargo test --workspace --lib reference"
+    );
+}
+
+#[test]
+fn the_route_reference_is_the_code() {
+    let (page, path) = (routes_page(), at("docs/routes.md"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "docs/routes.md is stale: UPDATE_DOCS=1 cargo test --workspace --lib reference");
 }
 
 #[test]

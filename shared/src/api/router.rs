@@ -1,9 +1,17 @@
-//! The one table of routes.
+//! The one table of routes: from it come the router, the permission check, the rate limits' classes and the
+//! OpenAPI document.
 
 use futures::future::BoxFuture;
 use matchit::Router;
 
-use super::{Call, connectors, documents, health, logs, parked};
+use super::{
+    Call,
+    endpoint::invoke,
+    site,
+    v2::{connector_status, connectors, documents, logs, parked, root},
+};
+#[cfg(test)]
+use super::{endpoint::describe, openapi::Operation};
 use crate::{Error, ErrorCode, Result, trigger::http::Response};
 
 /// What a caller needs to be allowed to use a route.
@@ -11,10 +19,16 @@ use crate::{Error, ErrorCode, Result, trigger::http::Response};
 pub enum Access {
     /// Nothing.
     Public,
+    /// A valid key; what it may do is asked where the input says what it is about.
+    Key,
     /// To read the path's DocType.
-    ReadDocuments,
+    Read,
     /// To create documents of the path's DocType.
-    CreateDocuments,
+    Create,
+    /// To change documents of the path's DocType.
+    Write,
+    /// To delete documents of the path's DocType.
+    Delete,
     /// To read logs and what is parked.
     ReadOperations,
     /// To replay what is parked.
@@ -23,48 +37,100 @@ pub enum Access {
     ManageConnectors,
 }
 
+/// Which rate limit a route counts towards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// None: it costs nothing.
+    Free,
+    /// Reads of one thing.
+    Read,
+    /// Reads of many.
+    List,
+    /// Changes.
+    Write,
+    /// Settings, keys, users, roles.
+    Admin,
+}
+
 /// A handler: an authorised call to its response.
 pub type Handler = for<'a> fn(&'a Call<'a>) -> BoxFuture<'a, Result<Response>>;
 
 /// One route.
 pub struct Route {
+    /// What it is about; the OpenAPI document's tag.
+    pub group: &'static str,
     /// The method.
     pub method: &'static str,
     /// The path, with `{parameters}`.
     pub path: &'static str,
     /// What the caller needs.
     pub access: Access,
+    /// Which rate limit it counts towards.
+    pub rate: Rate,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// The failures that are its own, besides those of every route of its kind.
+    pub failures: &'static [ErrorCode],
     /// What answers.
     pub handler: Handler,
+    /// Says what the handler takes and gives.
+    #[cfg(test)]
+    pub describe: fn(&mut Operation<'_>),
 }
 
 macro_rules! routes {
-    ($($method:ident $path:literal $access:ident $handler:path;)*) => {
-        &[$(Route {
+    ($($group:literal {
+        $($method:ident $path:literal $access:ident $rate:ident $handler:path, $summary:literal
+            $(, [$($failure:ident),* $(,)?])?;)*
+    })*) => {
+        &[$($(Route {
+            group: $group,
             method: stringify!($method),
             path: $path,
             access: Access::$access,
-            handler: |call| Box::pin($handler(call)),
-        },)*]
+            rate: Rate::$rate,
+            summary: $summary,
+            failures: &[$($(ErrorCode::$failure),*)?],
+            handler: |call| invoke(call, $handler),
+            #[cfg(test)]
+            describe: |operation| describe(&$handler, operation),
+        },)*)*]
     };
 }
 
 /// Every route of the API.
+#[rustfmt::skip]
 pub const ROUTES: &[Route] = routes! {
-    GET  "/health"                            Public           health::get;
-    GET  "/v2/documents/{doctype}"            ReadDocuments    documents::list;
-    POST "/v2/documents/{doctype}"            CreateDocuments  documents::create;
-    GET  "/v2/documents/{doctype}/{*name}"    ReadDocuments    documents::get;
-    GET  "/v2/integration-logs"               ReadOperations   logs::list;
-    GET  "/v2/integration-logs/{id}"          ReadOperations   logs::get;
-    GET  "/v2/parked"                         ReadOperations   parked::list;
-    POST "/v2/parked/replay"                  Replay           parked::replay_all;
-    GET  "/v2/parked/{id}"                    ReadOperations   parked::get;
-    DELETE "/v2/parked/{id}"                  Replay           parked::discard;
-    POST "/v2/parked/{id}/replay"             Replay           parked::replay;
-    GET  "/v2/connectors"                     ManageConnectors connectors::list;
-    GET  "/v2/connectors/{connector}"         ManageConnectors connectors::get;
-    PUT  "/v2/connectors/{connector}"         ManageConnectors connectors::put;
+    "Service" {
+        GET "/health" Public Free site::health, "Whether the API answers";
+        GET "/openapi.json" Public Free site::openapi, "This description";
+        GET "/v2" Public Free root::get, "Version and features of this API";
+    }
+    "Documents" {
+        GET  "/v2/documents/{doctype}" Read List documents::list, "Lists documents of a DocType";
+        POST "/v2/documents/{doctype}" Create Write documents::create, "Creates a document",
+            [DocumentExists, DocumentTooLarge];
+        GET  "/v2/documents/{doctype}/{*name}" Read Read documents::get, "Gets a document", [DocumentNotFound];
+    }
+    "Operations" {
+        GET  "/v2/integration-logs" ReadOperations List logs::list, "Lists events, newest first";
+        GET  "/v2/integration-logs/{id}" ReadOperations Read logs::get, "Gets an event's life", [LogNotFound];
+        GET  "/v2/parked" ReadOperations List parked::list, "Lists what is parked";
+        POST "/v2/parked/replay" Replay Write parked::replay_all, "Gives a page of parked events another go";
+        GET  "/v2/parked/{id}" ReadOperations Read parked::get, "Gets a parked event", [ParkedNotFound];
+        DELETE "/v2/parked/{id}" Replay Write parked::discard, "Gives a parked event up", [ParkedNotFound];
+        POST "/v2/parked/{id}/replay" Replay Write parked::replay, "Gives a parked event another go", [ParkedNotFound];
+    }
+    "Connectors" {
+        GET "/v2/connectors" ManageConnectors Admin connectors::list, "Lists connectors";
+        GET "/v2/connectors/{connector}" ManageConnectors Admin connectors::get, "Gets a connector's settings",
+            [UnknownConnector];
+        PUT "/v2/connectors/{connector}" ManageConnectors Admin connectors::put, "Creates or replaces a connector's settings";
+        GET "/v2/connectors/{connector}/webhook-address" ManageConnectors Admin connector_status::webhook_address,
+            "Gets the address a provider posts to", [UnknownConnector];
+        GET "/v2/connectors/{connector}/health" ManageConnectors Admin connector_status::health,
+            "How a connector does", [UnknownConnector];
+    }
 };
 
 /// The longest path: DynamoDB's keys, which ids of paths become, are at most 2,048 bytes.
@@ -151,8 +217,8 @@ mod tests {
     }
 
     #[test]
-    fn only_health_is_public() {
+    fn only_what_says_nothing_about_anyone_is_public() {
         let public: Vec<_> = ROUTES.iter().filter(|r| r.access == Access::Public).map(|r| r.path).collect();
-        assert_eq!(public, ["/health"]);
+        assert_eq!(public, ["/health", "/openapi.json", "/v2"]);
     }
 }

@@ -31,6 +31,10 @@ pub struct Request {
     pub body: Result<Vec<u8>>,
     /// The gateway's id of the request.
     pub request_id: Option<String>,
+    /// The address it came from, as the gateway saw it.
+    pub source_address: Option<String>,
+    /// The host it was sent to.
+    pub host: Option<String>,
 }
 
 /// A function behind the gateway.
@@ -59,6 +63,8 @@ impl From<ApiGatewayV2httpRequest> for Request {
             headers: event.headers,
             body: body(event.body, event.is_base64_encoded),
             request_id: event.request_context.request_id,
+            source_address: event.request_context.http.source_ip,
+            host: event.request_context.domain_name,
         }
     }
 }
@@ -74,6 +80,20 @@ fn body(body: Option<String>, is_base64: bool) -> Result<Vec<u8>> {
 }
 
 impl Request {
+    /// Refuses a body that says it is something else than JSON.
+    pub fn expect_json(&self) -> Result<()> {
+        let sent = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = sent.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
+            return Ok(());
+        }
+        let detail = match sent {
+            None => "say Content-Type: application/json".to_owned(),
+            Some(sent) => format!("the body is {sent:?}; send JSON with Content-Type: application/json"),
+        };
+        Err(Error::new(ErrorCode::UnsupportedContent, detail))
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Result<Value> {
         let bytes = self.body()?;
@@ -100,8 +120,9 @@ pub struct Response {
     pub status: StatusCode,
     /// Its headers besides `Content-Type`.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body; null where it is an asset or there is none.
     pub body: Value,
+    asset: Option<&'static str>,
     content_type: &'static str,
 }
 
@@ -120,8 +141,27 @@ impl Response {
         Self::json(StatusCode::OK, json!({ "data": items, "page": page }))
     }
 
-    fn json(status: StatusCode, body: Value) -> Self {
-        Self { status, headers: HeaderMap::new(), body, content_type: "application/json" }
+    /// `body` as it is, in no envelope of ours.
+    pub fn json(status: StatusCode, body: Value) -> Self {
+        Self { status, headers: HeaderMap::new(), body, asset: None, content_type: "application/json" }
+    }
+
+    /// No body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self::asset("", "").with_status(status)
+    }
+
+    /// A page or file that is part of the program.
+    pub fn asset(content_type: &'static str, text: &'static str) -> Self {
+        let headers = HeaderMap::new();
+        Self { status: StatusCode::OK, headers, body: Value::Null, asset: Some(text), content_type }
+    }
+
+    /// With another status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// Adds a header; one that is not printable is left out.
@@ -147,8 +187,7 @@ impl Response {
         if !error.field_errors().is_empty() {
             body["errors"] = json!(error.field_errors());
         }
-        let response =
-            Self { status, headers: HeaderMap::new(), body, content_type: "application/problem+json" };
+        let response = Self { content_type: "application/problem+json", ..Self::json(status, body) };
         match code.kind() {
             Kind::Unavailable => response.with_header(header::RETRY_AFTER, &RETRY_AFTER_SECONDS.to_string()),
             _ => response,
@@ -176,12 +215,15 @@ fn status(kind: Kind) -> StatusCode {
 impl From<Response> for ApiGatewayV2httpResponse {
     fn from(response: Response) -> Self {
         let mut headers = response.headers;
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(response.content_type));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if !response.content_type.is_empty() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(response.content_type));
+        }
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         let mut event = Self::default();
         event.status_code = i64::from(response.status.as_u16());
         event.headers = headers;
-        event.body = Some(Body::Text(response.body.to_string()));
+        let text = response.asset.map_or_else(|| response.body.to_string(), ToOwned::to_owned);
+        event.body = Some(Body::Text(text));
         event
     }
 }

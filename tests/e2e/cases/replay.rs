@@ -80,7 +80,7 @@ fn a_replay_takes_what_its_filter_names_and_no_more(hub: &Hub, name: &str) {
         let path = format!("/v2/parked/replay?connector={name}&limit=3{cursor}");
         let answer = hub.api("POST", &path, None);
         replayed += answer.data(202)["replayed"].as_u64().unwrap();
-        next = answer.body["page"]["next"].as_str().map(|cursor| format!("&cursor={}", encode(cursor)));
+        next = answer.body["data"]["next"].as_str().map(|cursor| format!("&cursor={}", encode(cursor)));
     }
     assert_eq!(replayed, 7);
     for id in &ids {

@@ -1,18 +1,22 @@
 //! Documents: list, get, create.
 
-use http::{StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Call;
 use crate::{
     Error, ErrorCode, FieldError, Result,
-    auth::{Permission, permit},
+    api::{
+        Call,
+        answer::{Created, Many, One},
+        input::{Json, Limit, Query},
+    },
+    auth::Permission,
     documents::{
         Change, Commit, Committed, DocName, DocStatus, DocType, Document, DocumentKey, Fields, ListQuery,
         SYSTEM_FIELDS, Series, Stored, Target, Write, not_found,
     },
-    trigger::http::Response,
 };
 
 /// Numbers of a series are taken by the API in blocks of this size.
@@ -20,38 +24,120 @@ const SERIES_BLOCK: u32 = 10;
 /// How often a generated name that is taken is generated anew.
 const MAX_NAMES: usize = 3;
 
+/// A document: its fields, flat, with those that every document has.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct DocumentView(Value);
+
+impl DocumentView {
+    /// As the API shows `document`.
+    pub fn of(document: &Document) -> Self {
+        Self(document.to_json())
+    }
+}
+
+impl JsonSchema for DocumentView {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Document".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "object",
+            "description": "A document: its fields, flat, with those that every document has.",
+            "properties": {
+                "doctype": { "type": "string", "description": "Its DocType." },
+                "name": { "type": "string", "description": "Its name within the DocType." },
+                "docstatus": { "enum": [0, 1, 2], "description": "0 draft, 1 submitted, 2 cancelled." },
+                "creation": { "type": "string", "format": "date-time", "description": "When it was created, UTC." },
+                "owner": { "type": "string", "description": "Who created it." },
+                "modified": { "type": "string", "format": "date-time", "description": "When it was changed last, UTC." },
+                "modified_by": { "type": "string", "description": "Who changed it last." },
+                "revision": { "type": "integer", "minimum": 1, "description": "Counts its changes." },
+            },
+            "additionalProperties": true,
+        })
+    }
+}
+
+/// What a document is created from: its fields, flat.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct NewFields(Fields);
+
+impl JsonSchema for NewFields {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "NewDocument".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "object",
+            "description": "A new document: its fields, flat. Named by `name`, by `naming_series`, or by ten random characters.",
+            "properties": {
+                "name": { "type": "string", "minLength": 1, "maxLength": 140 },
+                "naming_series": { "type": "string", "description": "As ERPNext writes it, e.g. `SAL-ORD-.YYYY.-`." },
+                "docstatus": { "enum": [0, 1], "default": 0, "description": "1 inserts and submits in one call." },
+            },
+            "additionalProperties": true,
+            "example": { "customer": "Atelier Nord", "grand_total": 1250.00 },
+        })
+    }
+}
+
+/// Which documents, in which order.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    /// How many at most, 1 to 500.
+    #[serde(default)]
+    limit: Limit,
+    /// Where the page starts: `page.next` of the page before.
+    cursor: Option<String>,
+    /// By `modified`: newest first (`desc`) or oldest first (`asc`).
+    #[serde(default)]
+    order: Order,
+}
+
+/// A direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// The oldest first.
+    Asc,
+    /// The newest first.
+    #[default]
+    Desc,
+}
+
 /// `GET /v2/documents/{doctype}`: by `modified`, newest first (`order=asc`: oldest first).
-pub async fn list(call: &Call<'_>) -> Result<Response> {
-    call.allow_query(&["limit", "cursor", "order"])?;
-    let newest_first = match call.query("order") {
-        None | Some("desc") => true,
-        Some("asc") => false,
-        Some(_) => return Err(Error::field("order", "invalid", "must be \"asc\" or \"desc\"")),
-    };
+pub async fn list(call: &Call<'_>, Query(params): Query<ListParams>) -> Result<Many<DocumentView>> {
     let query = ListQuery {
         doctype: call.doctype()?,
-        limit: call.limit()?,
-        newest_first,
-        cursor: call.query("cursor").map(ToOwned::to_owned),
+        limit: params.limit.get(),
+        newest_first: params.order == Order::Desc,
+        cursor: params.cursor,
     };
     let page = call.services.documents.list(&query).await?;
-    let items: Vec<Value> = page.items.iter().map(Document::to_json).collect();
-    Ok(Response::page(&items, page.next.as_deref(), false))
+    let items = page.items.iter().map(DocumentView::of).collect();
+    Ok(Many { items, next: page.next, partial: false })
 }
 
 /// `GET /v2/documents/{doctype}/{name}`.
-pub async fn get(call: &Call<'_>) -> Result<Response> {
-    let key = DocumentKey { doctype: call.doctype()?, name: DocName::new(call.param("name")?)? };
+pub async fn get(call: &Call<'_>) -> Result<One<DocumentView>> {
+    let key = call.key()?;
     let document = call.services.documents.get(&key).await?.ok_or_else(|| not_found(&key))?;
-    Ok(Response::data(StatusCode::OK, document.to_json()))
+    Ok(One::of(DocumentView::of(&document)))
 }
 
 /// `POST /v2/documents/{doctype}`: a new document, named by `name`, by `naming_series`, or by us.
-pub async fn create(call: &Call<'_>) -> Result<Response> {
-    let new = NewDocument::read(call)?;
+pub async fn create(
+    call: &Call<'_>,
+    Json(NewFields(fields)): Json<NewFields>,
+) -> Result<Created<DocumentView>> {
+    let new = NewDocument::of(call.doctype()?, fields)?;
     if new.docstatus != DocStatus::Draft {
-        let principal = call.principal.as_ref().ok_or_else(|| Error::internal("nobody creates"))?;
-        permit(principal, Permission::Submit(&new.doctype))?;
+        call.permit(Permission::Submit(&new.doctype))?;
     }
     let mut tries = MAX_NAMES;
     let mut stored = None;
@@ -66,9 +152,7 @@ pub async fn create(call: &Call<'_>) -> Result<Response> {
                 let document =
                     documents.pop().flatten().ok_or_else(|| Error::internal("nothing was created"))?;
                 call.services.release.waiting_for(&document.key).await;
-                let location = location(&document.key);
-                return Ok(Response::data(StatusCode::CREATED, document.to_json())
-                    .with_header(header::LOCATION, &location));
+                return Ok(Created::at(location(&document.key), DocumentView::of(&document)));
             }
             Ok(_) => return Err(Error::internal("a creation was taken for an event")),
             Err(error) if error.code() == ErrorCode::DocumentExists && new.name.is_none() && tries > 1 => {
@@ -105,11 +189,7 @@ struct NewDocument {
 }
 
 impl NewDocument {
-    fn read(call: &Call<'_>) -> Result<Self> {
-        let doctype = call.doctype()?;
-        let Value::Object(mut fields) = call.request.json()? else {
-            return Err(Error::field("", "invalid", "must be a JSON object of fields"));
-        };
+    fn of(doctype: DocType, mut fields: Fields) -> Result<Self> {
         let text = |value: Option<Value>, field: &str| match value {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),

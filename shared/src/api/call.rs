@@ -1,0 +1,57 @@
+//! One authorised request, as a handler sees it.
+
+use super::Services;
+use crate::{
+    Error, Result,
+    auth::{Caller, Permission, Principal, permit},
+    documents::{DocName, DocType, DocumentKey},
+    trigger::http::Request,
+};
+
+/// One authorised request.
+pub struct Call<'a> {
+    /// What to work with.
+    pub services: &'a Services,
+    /// The request.
+    pub request: &'a Request,
+    /// Who asks; nobody on a public route.
+    pub caller: Option<Caller>,
+    /// The path's parameters, percent-decoded.
+    pub params: Vec<(String, String)>,
+}
+
+impl Call<'_> {
+    /// The path's parameter `name`.
+    pub fn param(&self, name: &str) -> Result<&str> {
+        let found = self.params.iter().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .ok_or_else(|| Error::internal(format!("the route has no {name:?}")))
+    }
+
+    /// The DocType in the path.
+    pub fn doctype(&self) -> Result<DocType> {
+        DocType::new(self.param("doctype")?)
+    }
+
+    /// The document in the path.
+    pub fn key(&self) -> Result<DocumentKey> {
+        Ok(DocumentKey { doctype: self.doctype()?, name: DocName::new(self.param("name")?)? })
+    }
+
+    /// Who asks.
+    pub fn principal(&self) -> Result<&Principal> {
+        let caller = self.caller.as_ref();
+        caller.map(|caller| &caller.principal).ok_or_else(|| Error::internal("a public route asks who calls"))
+    }
+
+    /// Who asks, by name.
+    pub fn user(&self) -> Result<&str> {
+        self.principal().map(|principal| principal.user.as_str())
+    }
+
+    /// Refuses what the caller may not do.
+    pub fn permit(&self, permission: Permission<'_>) -> Result<()> {
+        permit(self.principal()?, permission)
+    }
+}

@@ -1,0 +1,191 @@
+//! What a handler takes: typed, read from the request before the handler runs, and described in the OpenAPI
+//! document by the same type. What does not fit is refused with the field at fault.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::Call;
+#[cfg(test)]
+use super::openapi::Operation;
+use crate::{Error, Result};
+
+/// The most items a page has.
+pub const MAX_LIMIT: usize = 500;
+/// How many items a page has when the caller does not say.
+const DEFAULT_LIMIT: usize = 20;
+
+/// An argument of a handler.
+pub trait Input: Sized {
+    /// Whether it reads the query's parameters; where no argument does, a query is refused.
+    const READS_QUERY: bool = false;
+    /// Whether it reads the body; where no argument does, a body is refused.
+    const READS_BODY: bool = false;
+
+    /// Reads it from the request.
+    fn read(call: &Call<'_>) -> Result<Self>;
+
+    /// Says what it reads.
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>);
+}
+
+/// The query's parameters. `T` denies unknown fields, so that a typing error is not an unfiltered answer.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + JsonSchema> Input for Query<T> {
+    const READS_QUERY: bool = true;
+
+    fn read(call: &Call<'_>) -> Result<Self> {
+        // An unset variable of the caller's is no unfiltered answer either.
+        if let Some((name, _)) = call.request.query.iter().find(|(_, value)| value.is_empty()) {
+            return Err(Error::field(name, "missing", "is given without a value"));
+        }
+        let text = serde_urlencoded::to_string(&call.request.query).map_err(Error::internal)?;
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|fault| {
+            let detail = fault.inner().to_string();
+            let name = named(&detail).unwrap_or_else(|| fault.path().to_string());
+            fault_of(name, &detail)
+        })
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.query::<T>();
+    }
+}
+
+/// The body, JSON.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned + JsonSchema> Input for Json<T> {
+    const READS_BODY: bool = true;
+
+    fn read(call: &Call<'_>) -> Result<Self> {
+        if !call.request.body()?.is_empty() {
+            call.request.expect_json()?;
+        }
+        parse(&call.request.json()?).map(Self)
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.body::<T>();
+    }
+}
+
+/// `value` as `T`; what does not fit is named by its JSON pointer.
+pub fn parse<T: DeserializeOwned>(value: &Value) -> Result<T> {
+    // From text: a number in a JSON value does not fit every type, its text does.
+    let text = crate::dynamo::json(value)?;
+    let reader = &mut serde_json::Deserializer::from_str(&text);
+    serde_path_to_error::deserialize(reader).map_err(|fault| {
+        let detail = fault.inner().to_string();
+        // The place in the text is one in ours, not in what was sent.
+        let detail = detail.split(" at line ").next().unwrap_or_default();
+        let at = pointer(fault.path());
+        match named(detail) {
+            Some(name) if !at.ends_with(&format!("/{name}")) => fault_of(format!("{at}/{name}"), detail),
+            _ => fault_of(at, detail),
+        }
+    })
+}
+
+/// The field that serde names in its complaint about one that is missing or unknown.
+fn named(detail: &str) -> Option<String> {
+    let about = ["missing field `", "unknown field `", "duplicate field `"];
+    let rest = about.iter().find_map(|start| detail.strip_prefix(start))?;
+    rest.split('`').next().map(ToOwned::to_owned)
+}
+
+fn fault_of(field: String, detail: &str) -> Error {
+    let code = match detail {
+        _ if detail.starts_with("missing field") => "missing",
+        _ if detail.starts_with("unknown field") => "unknown",
+        _ => "invalid",
+    };
+    Error::field(field, code, detail)
+}
+
+/// Where a fault is, as a JSON pointer; of a part chosen by its type, where that part begins.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{key}"),
+            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+/// Refuses a query or a body that no argument reads.
+pub fn refuse_unread(call: &Call<'_>, reads_query: bool, reads_body: bool) -> Result<()> {
+    if !reads_query && let Some(name) = call.request.query.keys().next() {
+        return Err(Error::field(name, "unknown", "this route takes no parameters in its query"));
+    }
+    let method = call.request.method.as_str();
+    let may_have_body = matches!(method, "POST" | "PUT" | "PATCH");
+    if !reads_body && may_have_body && !call.request.body()?.is_empty() {
+        return Err(Error::field("", "unknown", "this route takes no body"));
+    }
+    Ok(())
+}
+
+/// The size of a page and where it starts; flattened into no other type, since serde then reads numbers as texts.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// How many items at most, 1 to 500; 20 if it is not given.
+    #[serde(default)]
+    pub limit: Limit,
+    /// Where the page starts: `page.next` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// How many items a page has at most.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "usize")]
+pub struct Limit(usize);
+
+impl Limit {
+    /// The number.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(DEFAULT_LIMIT)
+    }
+}
+
+impl TryFrom<usize> for Limit {
+    type Error = String;
+
+    fn try_from(limit: usize) -> Result<Self, String> {
+        if (1..=MAX_LIMIT).contains(&limit) {
+            return Ok(Self(limit));
+        }
+        Err(format!("must be 1 to {MAX_LIMIT}"))
+    }
+}
+
+impl JsonSchema for Limit {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT,
+        })
+    }
+}

@@ -1,0 +1,312 @@
+//! The OpenAPI 3.1 document, generated from the route table and the handlers' types. It is committed as
+//! `docs/openapi.json`, which the API serves; a test fails when the two differ.
+//!
+//! `UPDATE_DOCS=1 cargo test --workspace --lib reference` writes it.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use super::router::{Access, ROUTES, Rate, Route};
+use crate::{Error, ErrorCode, trigger::http::Response};
+
+/// What one route takes and gives, while it is being described.
+pub struct Operation<'g> {
+    route: &'g Route,
+    generator: &'g mut SchemaGenerator,
+    parameters: Vec<Value>,
+    body: Option<Value>,
+    answers: Vec<(u16, Value)>,
+}
+
+impl Operation<'_> {
+    /// The route's method.
+    pub fn method(&self) -> &'static str {
+        self.route.method
+    }
+
+    /// It reads `T` from the query.
+    pub fn query<T: JsonSchema>(&mut self) {
+        let schema = T::json_schema(self.generator).to_value();
+        let required: Vec<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let mut property = property.clone();
+            let description = property.as_object_mut().and_then(|p| p.shift_remove("description"));
+            self.parameters.push(json!({
+                "name": name,
+                "in": "query",
+                "required": required.contains(&name.as_str()),
+                "description": description.unwrap_or_default(),
+                "schema": not_null(property),
+            }));
+        }
+    }
+
+    /// It reads `T` from the body, JSON.
+    pub fn body<T: JsonSchema>(&mut self) {
+        let schema = self.generator.subschema_for::<T>();
+        self.body = Some(json!({
+            "required": true,
+            "content": { "application/json": { "schema": schema } },
+        }));
+    }
+
+    /// It answers `status` with one `T`.
+    pub fn answers_one<T: JsonSchema>(&mut self, status: u16, headers: &[&str]) {
+        let schema = self.generator.subschema_for::<T>();
+        self.answers_data(status, &json!({ "data": schema }), &["data"], headers);
+    }
+
+    /// It answers 200 with a page of `T`.
+    pub fn answers_many<T: JsonSchema>(&mut self) {
+        let schema = self.generator.subschema_for::<T>();
+        let properties = json!({
+            "data": { "type": "array", "items": schema },
+            "page": { "$ref": "#/components/schemas/Page" },
+        });
+        self.answers_data(200, &properties, &["data", "page"], &[]);
+    }
+
+    /// It answers 204.
+    pub fn answers_nothing(&mut self) {
+        self.answers.push((204, json!({ "description": "Done" })));
+    }
+
+    /// It answers 200 with a page or file.
+    pub fn answers_asset(&mut self) {
+        let content_type = if self.route.path.contains('.') { "application/json" } else { "text/html" };
+        self.answers
+            .push((200, json!({ "description": "The page or file", "content": { content_type: {} } })));
+    }
+
+    fn answers_data(&mut self, status: u16, properties: &Value, required: &[&str], headers: &[&str]) {
+        let headers: Map<String, Value> = headers
+            .iter()
+            .map(|name| ((*name).to_owned(), json!({ "schema": { "type": "string" } })))
+            .collect();
+        self.answers.push((
+            status,
+            json!({
+                "description": http::StatusCode::from_u16(status).unwrap().canonical_reason(),
+                "headers": headers,
+                "content": { "application/json": { "schema": {
+                    "type": "object", "properties": properties, "required": required,
+                } } },
+            }),
+        ));
+    }
+
+    fn into_json(mut self) -> Value {
+        let mut responses: BTreeMap<String, Value> =
+            self.answers.drain(..).map(|(status, answer)| (status.to_string(), answer)).collect();
+        for (status, codes) in failures(self.route, self.body.is_some()) {
+            responses.insert(status.to_string(), problem(&codes));
+        }
+        let mut parameters = path_parameters(self.route.path);
+        parameters.append(&mut self.parameters);
+        let mut operation = json!({
+            "operationId": operation_id(self.route),
+            "tags": [self.route.group],
+            "summary": self.route.summary,
+            "parameters": parameters,
+            "responses": responses,
+            "x-required-permissions": permissions(self.route.access),
+            "x-rate-limit-class": rate(self.route.rate),
+        });
+        if let Some(body) = self.body {
+            operation["requestBody"] = body;
+        }
+        if self.route.access == Access::Public {
+            operation["security"] = json!([]);
+        }
+        operation
+    }
+}
+
+/// An optional parameter is left out, not null.
+fn not_null(mut schema: Value) -> Value {
+    if let Some(Value::Array(kinds)) = schema.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [only] = kinds.as_slice() {
+            schema["type"] = only.clone();
+        }
+    }
+    if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+        choices.retain(|choice| choice["type"] != "null");
+        if let [only] = choices.as_slice() {
+            return only.clone();
+        }
+    }
+    schema
+}
+
+/// The failures of a route, by status.
+fn failures(route: &Route, has_body: bool) -> BTreeMap<u16, Vec<ErrorCode>> {
+    use ErrorCode as E;
+    let mut codes = vec![E::InvalidInput, E::RouteNotFound, E::InternalError, E::DependencyUnavailable];
+    if route.access != Access::Public {
+        codes.extend([E::ApiKeyMissing, E::ApiKeyInvalid]);
+    }
+    if !matches!(route.access, Access::Public | Access::Key) {
+        codes.push(E::PermissionDenied);
+    }
+    if has_body {
+        codes.extend([E::EmptyBody, E::MalformedBody, E::BodyTooLarge, E::UnsupportedContent]);
+    }
+    codes.extend(route.failures);
+    let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();
+    for code in codes {
+        let status = Response::problem(&Error::new(code, "")).status.as_u16();
+        by_status.entry(status).or_default().push(code);
+    }
+    by_status
+}
+
+fn problem(codes: &[ErrorCode]) -> Value {
+    let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
+    json!({
+        "description": format!("{}: {}", codes[0].title(), names.join(", ")),
+        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+    })
+}
+
+fn path_parameters(path: &str) -> Vec<Value> {
+    let names = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    names
+        .map(|name| {
+            let name = name.trim_start_matches('*');
+            json!({
+                "name": name,
+                "in": "path",
+                "required": true,
+                "description": match name {
+                    "doctype" => "The DocType, e.g. `Sales Order`.",
+                    "name" => "The document's name; a `/` in it may stand as it is.",
+                    "connector" => "The connector's name.",
+                    _ => "The id.",
+                },
+                "schema": { "type": "string", "minLength": 1 },
+            })
+        })
+        .collect()
+}
+
+/// `GET /v2/documents/{doctype}` is `getDocumentsByDoctype`.
+fn operation_id(route: &Route) -> String {
+    let mut id = route.method.to_lowercase();
+    for part in route.path.split(['/', '-', '.', '_', '{', '}', '*']).filter(|part| !part.is_empty()) {
+        let (first, rest) = part.split_at(1);
+        id += &first.to_uppercase();
+        id += rest;
+    }
+    id
+}
+
+/// What a route needs, as permissions are called.
+pub fn permissions(access: Access) -> Vec<&'static str> {
+    match access {
+        Access::Public => vec![],
+        Access::Key => vec!["a valid API key"],
+        Access::Read => vec!["read {doctype}"],
+        Access::Create => vec!["create {doctype}"],
+        Access::Write => vec!["write {doctype}"],
+        Access::Delete => vec!["delete {doctype}"],
+        Access::ReadOperations => vec!["read_operations"],
+        Access::Replay => vec!["replay"],
+        Access::ManageConnectors => vec!["manage_connectors"],
+    }
+}
+
+/// The class of rate limit, by name.
+pub fn rate(rate: Rate) -> Option<&'static str> {
+    match rate {
+        Rate::Free => None,
+        Rate::Read => Some("read"),
+        Rate::List => Some("list"),
+        Rate::Write => Some("write"),
+        Rate::Admin => Some("admin"),
+    }
+}
+
+/// The whole document.
+pub fn document() -> Value {
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|s| s.definitions_path = "/components/schemas".into())
+        .into_generator();
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let mut operation = Operation {
+            route,
+            generator: &mut generator,
+            parameters: Vec::new(),
+            body: None,
+            answers: Vec::new(),
+        };
+        (route.describe)(&mut operation);
+        let operation = operation.into_json();
+        let path = route.path.replace("{*", "{");
+        let item = paths.entry(path).or_insert_with(|| json!({}));
+        item[route.method.to_lowercase()] = operation;
+    }
+    let mut schemas = generator.take_definitions(true);
+    schemas.insert("Page".into(), page());
+    schemas.insert("Problem".into(), problem_schema());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Causeway",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "A serverless integration hub for ERPNext.",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "ApiKey": [] }, { "Authorization": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "ApiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`<id>.<secret>`" },
+                "Authorization": {
+                    "type": "apiKey", "in": "header", "name": "Authorization",
+                    "description": "`token <id>:<secret>`, as Frappe's clients send it; also Basic and Bearer",
+                },
+            },
+        },
+    })
+}
+
+fn page() -> Value {
+    json!({
+        "type": "object",
+        "description": "Where a page ends.",
+        "properties": {
+            "next": { "type": ["string", "null"], "description": "Give it as `cursor` for the next page; null at the end." },
+            "partial": { "type": "boolean", "description": "A limit ended the search before the page was full: go on." },
+        },
+        "required": ["next"],
+    })
+}
+
+fn problem_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "A failure (RFC 9457).",
+        "properties": {
+            "type": { "type": "string" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "code": { "type": "string", "description": "Stable; the error reference lists them." },
+            "detail": { "type": "string" },
+            "errors": { "type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "field": { "type": "string" }, "code": { "type": "string" }, "detail": { "type": "string" },
+                },
+                "required": ["field", "code", "detail"],
+            } },
+        },
+        "required": ["type", "title", "status", "code", "detail"],
+    })
+}

@@ -1,0 +1,8 @@
+//! Version 2: resources, a file each.
+
+pub mod connector_status;
+pub mod connectors;
+pub mod documents;
+pub mod logs;
+pub mod parked;
+pub mod root;

@@ -1,0 +1,29 @@
+//! What this version of the API is.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    Result,
+    api::{Call, answer::One},
+};
+
+/// What this version of the API is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ApiVersion {
+    /// The version.
+    version: &'static str,
+    /// What it can do that version 1 cannot.
+    features: &'static [&'static str],
+    /// Where it is described.
+    documentation: &'static str,
+}
+
+/// `GET /v2`.
+pub async fn get(_: &Call<'_>) -> Result<One<ApiVersion>> {
+    Ok(One::of(ApiVersion {
+        version: "2.0",
+        features: &["pagination", "filtering", "sorting"],
+        documentation: "/docs",
+    }))
+}
