@@ -3,7 +3,7 @@
 //!
 //! What a caller may read (`detail`, `fields`) and what only the log gets (`source`) are different fields.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, num::NonZeroU32};
 
 /// The result of every fallible function in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -163,7 +163,8 @@ pub struct Error {
     code: ErrorCode,
     detail: String,
     fields: Vec<FieldError>,
-    retry_after_seconds: Option<u64>,
+    // Small: an error is returned by value everywhere.
+    retry_after_seconds: Option<NonZeroU32>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -190,7 +191,8 @@ impl Error {
 
     /// The caller used up a limit; there is room again in `seconds`.
     pub fn limited(detail: impl Into<String>, seconds: u64) -> Self {
-        Self { retry_after_seconds: Some(seconds), ..Self::new(ErrorCode::RateLimited, detail) }
+        let retry_after_seconds = NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX));
+        Self { retry_after_seconds, ..Self::new(ErrorCode::RateLimited, detail) }
     }
 
     /// A service we depend on failed; `source` goes to the log only.
@@ -243,7 +245,7 @@ impl Error {
 
     /// In how many seconds the same request may be tried again, where that is known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        self.retry_after_seconds
+        self.retry_after_seconds.map(|seconds| u64::from(seconds.get()))
     }
 
     /// Whether the same request may succeed later without anyone changing anything.

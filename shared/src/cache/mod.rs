@@ -25,6 +25,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -196,11 +197,11 @@ impl Cache {
         match self.look_or_wait(policy, &key).await {
             Some(Look::Hit(cached)) => Ok(cached),
             Some(Look::Miss(versions, at)) => {
-                let cached = computed(policy, compute().await?, at);
+                let cached = computed(policy, &compute().await?, at);
                 self.keep(&key, &cached, versions).await;
                 Ok(cached)
             }
-            None => Ok(computed(policy, compute().await?, self.clock.now())),
+            None => Ok(computed(policy, &compute().await?, self.clock.now())),
         }
     }
 
@@ -326,7 +327,7 @@ impl Cache {
 }
 
 /// A result that was computed from what there was at `at`.
-fn computed(policy: &CachePolicy<'_>, result: Value, at: Timestamp) -> Cached {
+fn computed(policy: &CachePolicy<'_>, result: &Value, at: Timestamp) -> Cached {
     let body = result.to_string();
     Cached {
         etag: ETag::of(body.as_bytes()),
@@ -346,7 +347,7 @@ fn key(policy: &CachePolicy<'_>, arguments: &[&str], permissions: &str) -> Strin
     let texts = [policy.name, permissions].into_iter().chain(counts.iter().map(String::as_str));
     let parts: Vec<&[u8]> =
         texts.chain(depends_on).chain(arguments.iter().copied()).map(str::as_bytes).collect();
-    digest(&parts).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    BASE64_URL_SAFE_NO_PAD.encode(digest(&parts))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

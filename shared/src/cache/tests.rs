@@ -338,7 +338,7 @@ async fn many_large_results_do_not_fill_the_memory() {
     fleet.shared.down.store(true, Ordering::Relaxed);
     let held = |cached: Cached| super::Held { cached, versions: Versions::default() };
     for i in 0..100 {
-        let large = super::computed(&fleet.policy(), json!("x".repeat(200_000)), start());
+        let large = super::computed(&fleet.policy(), &json!("x".repeat(200_000)), start());
         fleet.instances[0].remember(&format!("{i}"), held(large), start(), Source::Computed);
     }
     assert_eq!(lock(&fleet.instances[0].memory).len(), MAX_MEMORY_BYTES / 200_003);
