@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -393,4 +393,24 @@ async fn a_change_of_many_doctypes_counts_each_up_once() {
     let policy = CachePolicy { depends_on: &many, ..fleet.policy() };
     let refused = fleet.instances[0].get_or_compute(&policy, &[], "all", || async { Ok(json!(1)) }).await;
     assert_eq!(refused.unwrap_err().code(), ErrorCode::InternalError);
+}
+
+/// As a route's handler asks: boxed, `Send`, with borrowed arguments.
+fn handler<'a>(
+    cache: &'a Cache,
+    depends_on: &'a [DocType],
+    company: &'a str,
+) -> BoxFuture<'a, Result<Cached>> {
+    Box::pin(async move {
+        let policy = CachePolicy { name: "sales", ttl: REPORT_TTL, depends_on, single_flight: true };
+        cache.get_or_compute(&policy, &[company], "all", || async { Ok(json!({ "company": company })) }).await
+    })
+}
+
+#[tokio::test]
+async fn a_handler_can_compute_from_what_it_borrows() {
+    let fleet = Fleet::of(1).await;
+    let company = String::from("ACME");
+    let cached = handler(&fleet.instances[0], &fleet.depends_on, &company).await.unwrap();
+    assert_eq!(cached.value().unwrap(), json!({ "company": "ACME" }));
 }

@@ -184,6 +184,30 @@ mod tests {
         }
     }
 
+    /// A number as the guide writes it: `6,000`.
+    fn thousands(number: u64) -> String {
+        if number < 1_000 { number.to_string() } else { format!("{},{:03}", number / 1_000, number % 1_000) }
+    }
+
+    #[test]
+    fn the_guide_has_the_default_limits() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rate-limits.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for limit in DEFAULTS {
+            let name = format!("| `{}` |", limit.class.as_str());
+            let row = page.lines().find(|line| line.starts_with(&name)).unwrap();
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let slot = super::super::window::slot_seconds(limit);
+            let burst = limit.burst.map_or("none".to_owned(), |burst| format!("{burst} in {slot} s"));
+            assert_eq!(
+                cells[3..6],
+                [thousands(limit.limit), thousands(limit.window_seconds), burst],
+                "{row}"
+            );
+            assert_eq!(cells[6] == "allowed", limit.on_failure == OnFailure::Open, "{row}");
+        }
+    }
+
     #[test]
     fn a_mistake_is_named() {
         let name = |text: &str| Limits::parse(text).unwrap_err().detail().to_owned();

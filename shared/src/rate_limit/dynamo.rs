@@ -1,5 +1,6 @@
 //! Counts in DynamoDB: an item a class, user and window, `R#{class}#{user}` / start of the window, with the
 //! window's count `n` and a count `b{slot}` for each slot. One conditional update counts; an item is one write unit.
+//! An update that the SDK tries again may count twice: a limit is then reached early, never exceeded.
 
 use std::collections::HashMap;
 

@@ -36,6 +36,32 @@ pub enum Decision {
     Refused(Refusal),
 }
 
+impl Decision {
+    /// The value of `RateLimit-Policy`.
+    pub fn policy(&self) -> String {
+        match self {
+            Self::Allowed(standing) => standing.policy(),
+            Self::Refused(refusal) => refusal.policy(),
+        }
+    }
+
+    /// The value of `RateLimit`; none if the request was not counted.
+    pub fn rate_limit(&self) -> Option<String> {
+        match self {
+            Self::Allowed(standing) => standing.rate_limit(),
+            Self::Refused(refusal) => Some(refusal.rate_limit()),
+        }
+    }
+
+    /// The error that a refused request is; none if it may go on.
+    pub fn error(&self) -> Option<Error> {
+        match self {
+            Self::Allowed(_) => None,
+            Self::Refused(refusal) => Some(refusal.error()),
+        }
+    }
+}
+
 /// Where a user stands in a class after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {

@@ -127,6 +127,9 @@ async fn a_burst_is_refused_until_its_slot_ends() {
     assert_eq!(refusal.retry_after_seconds(), 5);
     assert_eq!(refusal.rate_limit(), "\"read-burst\";r=0;t=5");
     assert_eq!(refusal.policy(), "\"read\";q=100;w=300, \"read-burst\";q=10;w=5");
+    let decision = Decision::Refused(refusal);
+    assert_eq!((decision.policy(), decision.rate_limit()), (refusal.policy(), Some(refusal.rate_limit())));
+    assert_eq!(decision.error().unwrap().retry_after_seconds(), Some(5));
     fleet.pass(4);
     assert_eq!(refused(fleet.read(0, "ada").await).retry_after_seconds(), 1);
     fleet.pass(1);
