@@ -113,6 +113,8 @@ error_codes! {
     RouteNotFound = "route_not_found", NotFound, "There is no such route";
     /// The route exists with other methods.
     MethodNotAllowed = "method_not_allowed", Method, "The method is not allowed here";
+    /// The version asked for, in the header `API-Version` or as `version`, is not there, or is not the path's.
+    UnsupportedVersion = "unsupported_version", Invalid, "The version is not supported";
     /// There is no such document.
     DocumentNotFound = "document_not_found", NotFound, "There is no such document";
     /// A document of that name exists.
@@ -226,6 +228,12 @@ impl Error {
             field.clone_into(&mut fault.field);
         }
         self
+    }
+
+    /// The same failure to its caller once more; the cause stays with this one.
+    #[must_use]
+    pub fn repeated(&self) -> Self {
+        Self { code: self.code, detail: self.detail.clone(), fields: self.fields.clone(), source: None }
     }
 
     /// The stable code.

@@ -1,7 +1,8 @@
 //! The HTTP API: one table of routes, one wrapper around all handlers.
 //!
-//! [`Api::handle`] is called by the `api` function. It finds the route in [`ROUTES`], authenticates the API key,
-//! asks for the permission the table names, runs the handler, turns errors into problems and logs one line.
+//! [`Api::handle`] is called by the `api` function. It finds the route in [`ROUTES`], checks the version that is
+//! asked for, authenticates the API key, asks for the permission the table names, runs the handler, turns errors
+//! into what the version's callers expect (problems, or below `/api` Frappe's own shape) and logs one line.
 //! A handler is a function of a [`Call`] and its typed inputs; adding an endpoint is that function and its line
 //! in the table.
 
@@ -16,7 +17,9 @@ mod reference;
 mod router;
 mod shown;
 mod site;
+mod v1;
 mod v2;
+mod version;
 
 pub use call::Call;
 pub use router::{Access, ROUTES, Rate, Route};
@@ -26,7 +29,10 @@ use std::sync::Arc;
 use http::header;
 use jiff::Timestamp;
 
-use self::router::{Found, Routes};
+use self::{
+    router::{Found, Routes},
+    version::Version,
+};
 use crate::{
     Error, ErrorCode, Result,
     auth::{ApiKeys, Permission, PresentedKey},
@@ -72,16 +78,20 @@ pub struct Api {
 impl HttpFunction for Api {
     async fn handle(&self, request: &Request) -> Response {
         let started_at = self.services.clock.now();
-        let found = self.routes.find(&request.method, &request.path);
+        let path = v1::address(request);
+        let asked = Version::asked(request, &path);
+        let found = self.routes.find(&request.method, &path);
         let route = found.as_ref().ok().map_or("-", |found| found.route.path);
-        let result = match &found {
-            Ok(found) => self.run(found, request).await,
-            Err(error) => Err(Error::new(error.code(), error.detail())),
+        let result = match (&asked, &found) {
+            (Ok(_), Ok(found)) => self.run(found, request).await,
+            (Err(error), _) | (_, Err(error)) => Err(error.repeated()),
         };
         let response = match &result {
             Ok(response) => response.clone(),
-            Err(error) => problem(error, &self.routes.allowed(&request.path)),
+            Err(error) => self.refusal(error, &path),
         };
+        let is_v1 = v1::speaks(&path) && !matches!(asked, Ok(Some(Version::V2)));
+        let response = if is_v1 { v1::notice::add(response) } else { response };
         self.log(started_at, route, request, &response, result.as_ref().err());
         response
     }
@@ -102,6 +112,23 @@ impl Api {
         let call = Call { services: &self.services, request, caller, params: found.params.clone() };
         authorise(route, &call)?;
         (route.handler)(&call).await
+    }
+
+    /// What `error` is to the callers of `path`.
+    fn refusal(&self, error: &Error, path: &str) -> Response {
+        let response = match v1::speaks(path) {
+            true => v1::dialect::refusal(error, path),
+            false => Response::problem(error),
+        };
+        match error.code() {
+            ErrorCode::MethodNotAllowed => {
+                response.with_header(header::ALLOW, &self.routes.allowed(path).join(", "))
+            }
+            ErrorCode::ApiKeyMissing | ErrorCode::ApiKeyInvalid => {
+                response.with_header(header::WWW_AUTHENTICATE, "ApiKey realm=\"causeway\"")
+            }
+            _ => response,
+        }
     }
 
     fn log(
@@ -130,7 +157,7 @@ impl Api {
 /// Asks for the permission that the route's line in the table names.
 fn authorise(route: &Route, call: &Call<'_>) -> Result<()> {
     match route.access {
-        Access::Public | Access::Key => Ok(()),
+        Access::Public | Access::Key | Access::Named(_) => Ok(()),
         Access::Read => call.permit(Permission::Read(&call.doctype()?)),
         Access::Create => call.permit(Permission::Create(&call.doctype()?)),
         Access::Write => call.permit(Permission::Write(&call.doctype()?)),
@@ -138,16 +165,5 @@ fn authorise(route: &Route, call: &Call<'_>) -> Result<()> {
         Access::ReadOperations => call.permit(Permission::ReadOperations),
         Access::Replay => call.permit(Permission::Replay),
         Access::ManageConnectors => call.permit(Permission::ManageConnectors),
-    }
-}
-
-fn problem(error: &Error, allowed: &[&str]) -> Response {
-    let response = Response::problem(error);
-    match error.code() {
-        ErrorCode::MethodNotAllowed => response.with_header(header::ALLOW, &allowed.join(", ")),
-        ErrorCode::ApiKeyMissing | ErrorCode::ApiKeyInvalid => {
-            response.with_header(header::WWW_AUTHENTICATE, "ApiKey realm=\"causeway\"")
-        }
-        _ => response,
     }
 }

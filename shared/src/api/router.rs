@@ -8,6 +8,7 @@ use super::{
     Call,
     endpoint::invoke,
     site,
+    v1::{auth, resource, service},
     v2::{connector_status, connectors, documents, logs, parked, root},
 };
 #[cfg(test)]
@@ -35,6 +36,8 @@ pub enum Access {
     Replay,
     /// To manage connectors.
     ManageConnectors,
+    /// A valid key, and this for the DocType that the arguments name: the handler asks.
+    Named(&'static str),
 }
 
 /// Which rate limit a route counts towards.
@@ -80,14 +83,14 @@ pub struct Route {
 
 macro_rules! routes {
     ($($group:literal {
-        $($method:ident $path:literal $access:ident $rate:ident $handler:path, $summary:literal
+        $($method:ident $path:literal $access:ident$(($verb:literal))? $rate:ident $handler:path, $summary:literal
             $(, [$($failure:ident),* $(,)?])?;)*
     })*) => {
         &[$($(Route {
             group: $group,
             method: stringify!($method),
             path: $path,
-            access: Access::$access,
+            access: Access::$access$(($verb))?,
             rate: Rate::$rate,
             summary: $summary,
             failures: &[$($(ErrorCode::$failure),*)?],
@@ -130,6 +133,15 @@ pub const ROUTES: &[Route] = routes! {
             "Gets the address a provider posts to", [UnknownConnector];
         GET "/v2/connectors/{connector}/health" ManageConnectors Admin connector_status::health,
             "How a connector does", [UnknownConnector];
+    }
+    "Version 1" {
+        GET "/api" Public Free service::version, "What a version of the API is";
+        POST "/" Public Free service::no_command, "Calls the method that a form names in cmd";
+        GET  "/api/method/ping" Public Free service::ping, "pong";
+        POST "/api/method/ping" Public Free service::ping, "pong";
+        GET  "/api/method/frappe.auth.get_logged_user" Key Read auth::get_logged_user, "Who the key belongs to";
+        POST "/api/method/frappe.auth.get_logged_user" Key Read auth::get_logged_user, "Who the key belongs to";
+        GET  "/api/resource/{doctype}/{*name}" Read Read resource::get, "Gets a document", [DocumentNotFound];
     }
 };
 
@@ -219,6 +231,9 @@ mod tests {
     #[test]
     fn only_what_says_nothing_about_anyone_is_public() {
         let public: Vec<_> = ROUTES.iter().filter(|r| r.access == Access::Public).map(|r| r.path).collect();
-        assert_eq!(public, ["/health", "/openapi.json", "/v2"]);
+        assert_eq!(
+            public,
+            ["/health", "/openapi.json", "/v2", "/api", "/", "/api/method/ping", "/api/method/ping"]
+        );
     }
 }
