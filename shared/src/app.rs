@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::{
     Result,
-    api::{Api, Services},
+    api::{Api, Guard, Services},
     auth::{Accounts, ApiKeys, Directory, Keyring},
     clock::{Clock, SystemClock},
     config::{ApiConfig, Environment, IngestConfig, Tables, WorkerConfig},
@@ -24,6 +24,7 @@ use crate::{
     lease::dynamo::DynamoLeases,
     parking::{Discard, ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
     queue::{Queue, sqs::SqsQueue},
+    rate_limit::{FailedAuthentications, RateLimiter, dynamo::DynamoCounters},
     secrets::{SecretStore, secretsmanager::SecretsManager},
     trigger::queue::WorkerFunction,
     webhook::{Ingest, IngestFunction},
@@ -189,6 +190,14 @@ pub async fn api() -> Result<Api> {
         note(key);
     })
     .await;
+    let counters = Arc::new(DynamoCounters::new(dynamo, &config.tables));
+    let limiter = Arc::new(RateLimiter::new(config.rate_limits, counters, Arc::clone(&clock)));
+    let failed_authentications = FailedAuthentications::new(
+        Arc::clone(&limiter),
+        Arc::clone(&clock),
+        config.limit_failed_authentication,
+    );
+    let guard = Guard { keys, limiter, failed_authentications };
     let services = Services {
         documents,
         connectors,
@@ -203,5 +212,5 @@ pub async fn api() -> Result<Api> {
         clock,
         public_url: config.public_url,
     };
-    Api::new(services, keys)
+    Api::new(services, guard)
 }

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
         update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     },
     primitives::Blob,
-    types::{AttributeValue, CancellationReason, Update},
+    types::{AttributeValue, CancellationReason, KeysAndAttributes, Update},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -35,6 +35,9 @@ const ITEM_OVERHEAD: usize = 400;
 
 /// The most bytes a stored body may inflate to.
 const MAX_INFLATED_BYTES: usize = 16 * 1024 * 1024;
+
+/// How often the rest of a batch is asked for.
+const MAX_BATCH_ROUNDS: usize = 4;
 
 /// A text attribute.
 pub fn s(text: impl Into<String>) -> AttributeValue {
@@ -183,6 +186,26 @@ pub fn alone(client: &Client, update: Update) -> UpdateItemFluentBuilder {
         .set_expression_attribute_names(update.expression_attribute_names)
         .set_expression_attribute_values(update.expression_attribute_values)
         .set_return_values_on_condition_check_failure(update.return_values_on_condition_check_failure)
+}
+
+/// The items of `table` under those of `keys` that exist, read consistently and in no order. At most 100 keys,
+/// and an answer of 16 MB a round: what is left over is asked for again, a few times.
+pub async fn batch_get(client: &Client, table: &str, keys: Vec<Item>) -> Result<Vec<Item>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+    let mut open = HashMap::from([(table.to_owned(), request.map_err(Error::internal)?)]);
+    let mut items = Vec::new();
+    for _ in 0..MAX_BATCH_ROUNDS {
+        let answer = client.batch_get_item().set_request_items(Some(open)).send().await.map_err(failed)?;
+        items.extend(answer.responses.unwrap_or_default().into_values().flatten());
+        open = answer.unprocessed_keys.unwrap_or_default();
+        if open.is_empty() {
+            return Ok(items);
+        }
+    }
+    Err(Error::unavailable("DynamoDB", "a batch was left unfinished"))
 }
 
 /// Whether an update's condition did not hold.

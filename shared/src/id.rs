@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use ring::{
-    digest::{Context, SHA256},
+    digest::{Context, Digest, SHA256},
     rand::{SecureRandom, SystemRandom},
 };
 use uuid::Uuid;
@@ -54,15 +54,19 @@ pub fn random_name() -> String {
     id[id.len() - 10..].to_owned()
 }
 
-/// The id that `parts` always give: a UUIDv8 from their SHA-256. Each part is hashed with its length, so
-/// that `["a", "bc"]` and `["ab", "c"]` differ.
-pub fn derive(kind: IdKind, parts: &[&[u8]]) -> String {
+/// The SHA-256 of `parts`. Each part is hashed with its length, so that `["a", "bc"]` and `["ab", "c"]` differ.
+pub fn digest(parts: &[&[u8]]) -> Digest {
     let mut hash = Context::new(&SHA256);
     for part in parts {
         hash.update(&(part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    let digest = hash.finish();
+    hash.finish()
+}
+
+/// The id that `parts` always give: a UUIDv8 from their [`digest`].
+pub fn derive(kind: IdKind, parts: &[&[u8]]) -> String {
+    let digest = digest(parts);
     let mut bytes = [0u8; 16];
     bytes.copy_from_slice(&digest.as_ref()[..16]);
     format!("{}{}", kind.prefix(), uuid::Builder::from_custom_bytes(bytes).into_uuid().simple())

@@ -1,7 +1,7 @@
 //! For unit tests: DynamoDB in the process, and ports in memory that can be told to fail.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -33,7 +33,22 @@ use crate::{
     parking::{ParkedItem, Release, Replay, dynamo::DynamoParking},
     queue::{Body, InboundEvent, Message, Queue},
     secrets::{Secret, SecretBundle, SecretStore},
+    trigger::http::Request,
 };
+
+/// A request without query, headers and body.
+pub fn request(method: &str, path: &str) -> Request {
+    Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        query: HashMap::new(),
+        headers: http::HeaderMap::new(),
+        body: Ok(Vec::new()),
+        request_id: None,
+        source_address: None,
+        host: None,
+    }
+}
 
 /// The moment at which tests begin.
 pub fn start() -> Timestamp {

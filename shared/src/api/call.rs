@@ -1,6 +1,6 @@
 //! One authorised request, as a handler sees it.
 
-use super::Services;
+use super::{Services, version};
 use crate::{
     Error, Result,
     auth::{Caller, Permission, Principal, permit},
@@ -27,6 +27,12 @@ impl Call<'_> {
         found
             .map(|(_, value)| value.as_str())
             .ok_or_else(|| Error::internal(format!("the route has no {name:?}")))
+    }
+
+    /// The query's parameters, but for the version that the wrapper read.
+    pub fn query(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.request.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        all.filter(|(name, _)| *name != version::PARAMETER)
     }
 
     /// The DocType in the path.

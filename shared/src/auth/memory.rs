@@ -1,8 +1,8 @@
 //! What an instance remembers of what it read: users, roles, keys, each for a short while.
 //!
 //! Who asks for a name while it is being read waits for that one read. That there is nothing of a name is remembered
-//! as well, for a shorter while, and gives way first: a scan of random names neither fills the memory nor makes us
-//! read the same one each time.
+//! as well, for a shorter while and apart from what is known: a scan of random names neither fills the memory, nor drives
+//! out what is in use, nor makes us read the same one each time.
 
 use std::{
     collections::HashMap,
@@ -10,34 +10,45 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{Result, clock::Clock};
+use crate::{Result, bounded::Bounded, clock::Clock};
 
 /// How long what was read is used without asking again.
 pub const TTL: SignedDuration = SignedDuration::from_secs(30);
 /// How long it is remembered that there is nothing.
 const UNKNOWN_TTL: SignedDuration = SignedDuration::from_secs(10);
-/// The most names remembered.
+/// How long what was read is kept as a hint, which [`Memory::last`] gives.
+const HINT_TTL: SignedDuration = SignedDuration::from_hours(1);
+/// The most names remembered, known ones and as many unknown ones.
 const MAX_ENTRIES: usize = 1_000;
+/// The longest these names are together, in bytes; what is known by them is bounded where it is written.
+const MAX_NAMES_BYTES: usize = 1024 * 1024;
 
-struct Remembered<V> {
-    value: Option<Arc<V>>,
-    read_at: Timestamp,
+struct State<V> {
+    known: Bounded<(Arc<V>, Timestamp)>,
+    unknown: Bounded<()>,
+    /// What callers for the same name take turns by.
+    flights: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
+    /// How often something was forgotten: what was read before is not remembered after.
+    forgotten: u64,
 }
-
-type Slot<V> = Arc<AsyncMutex<Option<Remembered<V>>>>;
 
 /// A bounded memory of things by name.
 pub struct Memory<V> {
     clock: Arc<dyn Clock>,
-    slots: Mutex<HashMap<String, Slot<V>>>,
+    state: Mutex<State<V>>,
 }
 
 impl<V> Memory<V> {
     /// Remembers nothing yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, slots: Mutex::default() }
+        let state = State {
+            known: Bounded::new(MAX_ENTRIES, MAX_NAMES_BYTES),
+            unknown: Bounded::new(MAX_ENTRIES, MAX_NAMES_BYTES),
+            flights: HashMap::new(),
+            forgotten: 0,
+        };
+        Self { clock, state: Mutex::new(state) }
     }
 
     /// What is called `name`, at most `age` old; if it is older, what `load` gives. A failure is not remembered.
@@ -50,61 +61,71 @@ impl<V> Memory<V> {
     where
         F: Future<Output = Result<Option<V>>>,
     {
-        let slot = self.slot(name);
-        let mut held = slot.lock().await;
-        let now = self.clock.now();
-        if let Some(remembered) = held.as_ref() {
-            let age = if remembered.value.is_some() { age } else { age.min(UNKNOWN_TTL) };
-            if now.duration_since(remembered.read_at) < age {
-                return Ok(remembered.value.clone());
-            }
+        let flight = self.flight(name);
+        let _reading = flight.lock().await;
+        let read_at = self.clock.now();
+        if let Some(remembered) = self.remembered(name, age, read_at) {
+            return Ok(remembered);
         }
+        let forgotten = self.lock().forgotten;
         let value = load().await?.map(Arc::new);
-        *held = Some(Remembered { value: value.clone(), read_at: now });
+        let mut state = self.lock();
+        if state.forgotten == forgotten {
+            state.remember(name, value.as_ref(), read_at);
+        }
         Ok(value)
     }
 
     /// What was last known of `name`, however old.
     pub fn last(&self, name: &str) -> Option<Arc<V>> {
-        let slot = self.lock().get(name).cloned()?;
-        let held = slot.try_lock().ok()?;
-        held.as_ref()?.value.clone()
+        let now = self.clock.now();
+        self.lock().known.get(name, now).map(|(value, _)| Arc::clone(value))
     }
 
     /// Forgets `name`, because it has just been changed here.
     pub fn forget(&self, name: &str) {
-        self.lock().remove(name);
+        let mut state = self.lock();
+        state.forgotten += 1;
+        state.known.remove(name);
+        state.unknown.remove(name);
     }
 
-    fn slot(&self, name: &str) -> Slot<V> {
-        let mut slots = self.lock();
-        if let Some(slot) = slots.get(name) {
-            return Arc::clone(slot);
+    /// What is remembered of `name`, at most `age` old; `Some(None)` that there is nothing.
+    fn remembered(&self, name: &str, age: SignedDuration, now: Timestamp) -> Option<Option<Arc<V>>> {
+        let mut state = self.lock();
+        if let Some((value, _)) =
+            state.known.get(name, now).filter(|(_, read_at)| now.duration_since(*read_at) < age)
+        {
+            return Some(Some(Arc::clone(value)));
         }
-        let slot = Slot::<V>::default();
-        if slots.len() >= MAX_ENTRIES {
-            self.make_room(&mut slots);
-        }
-        // A memory full of what is in use stays as it is.
-        if slots.len() < MAX_ENTRIES {
-            slots.insert(name.to_owned(), Arc::clone(&slot));
-        }
-        slot
+        let is_unknown = !age.is_zero() && state.unknown.get(name, now).is_some();
+        is_unknown.then_some(None)
     }
 
-    /// Lets go of what is unknown or old, but for what is being read.
-    fn make_room(&self, slots: &mut HashMap<String, Slot<V>>) {
-        let now = self.clock.now();
-        let useful = |held: &Option<Remembered<V>>| {
-            held.as_ref().is_some_and(|remembered| {
-                remembered.value.is_some() && now.duration_since(remembered.read_at) < TTL
-            })
-        };
-        slots.retain(|_, slot| slot.try_lock().map_or(true, |held| useful(&held)));
+    fn flight(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut state = self.lock();
+        // Those that nobody holds any more, also where a caller gave up.
+        state.flights.retain(|_, flight| Arc::strong_count(flight) > 1);
+        Arc::clone(state.flights.entry(name.to_owned()).or_default())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Slot<V>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State<V>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V> State<V> {
+    fn remember(&mut self, name: &str, value: Option<&Arc<V>>, read_at: Timestamp) {
+        let until = |ttl| read_at.saturating_add(ttl).unwrap_or(read_at);
+        self.known.remove(name);
+        self.unknown.remove(name);
+        match value {
+            Some(value) => {
+                let entry = (Arc::clone(value), read_at);
+                self.known.insert(name.to_owned(), entry, 0, until(HINT_TTL), read_at);
+            }
+            None => self.unknown.insert(name.to_owned(), (), 0, until(UNKNOWN_TTL), read_at),
+        }
     }
 }
 
@@ -183,13 +204,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_read_before_a_change_is_not_remembered_after_it() {
+        let rig = Rig::new();
+        let load = || async {
+            rig.memory.forget("known");
+            Ok(Some("old".to_owned()))
+        };
+        assert_eq!(*rig.memory.get("known", TTL, load).await.unwrap().unwrap(), "old");
+        assert_eq!(rig.get("known", TTL).await.as_deref(), Some("known"));
+    }
+
+    #[tokio::test]
     async fn a_scan_of_random_names_leaves_what_is_known() {
         let rig = Rig::new();
         rig.get("known", TTL).await;
         for n in 0..3 * MAX_ENTRIES {
             rig.get(&format!("random {n}"), TTL).await;
         }
-        assert!(rig.memory.lock().len() <= MAX_ENTRIES);
+        assert!(rig.memory.lock().unknown.len() <= MAX_ENTRIES);
+        assert!(rig.memory.lock().flights.len() <= 1, "nobody is asking any more");
         rig.reads();
         rig.get("known", TTL).await;
         assert_eq!(rig.reads(), 0);

@@ -3,7 +3,6 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use jiff::Timestamp;
-use ring::digest::{Context, SHA256};
 
 use super::{
     Role, User,
@@ -11,7 +10,7 @@ use super::{
     role::{Operation, SYSTEM_MANAGER, Verb},
     user::ADMINISTRATOR,
 };
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, id::digest};
 
 /// Someone who acts, with the roles they act in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +34,8 @@ impl Principal {
         let mut roles: Vec<&Role> = self.roles.iter().map(Arc::as_ref).collect();
         roles.sort_by(|a, b| a.name.cmp(&b.name));
         roles.dedup_by(|a, b| a.name == b.name);
-        let mut hash = Context::new(&SHA256);
-        for role in roles {
-            digest(&mut hash, role);
-        }
-        hex(hash.finish().as_ref())
+        let parts: Vec<String> = roles.into_iter().flat_map(said).collect();
+        hex(digest(&parts.iter().map(String::as_bytes).collect::<Vec<_>>()).as_ref())
     }
 
     /// `permission_denied` unless they may do all that each of `roles` allows: nobody gives, or takes from others,
@@ -89,25 +85,18 @@ impl Account {
     }
 }
 
-/// Adds what `role` allows, each part with its length or number, in an order of its own.
-fn digest(hash: &mut Context, role: &Role) {
-    let mut text = |text: &str| {
-        hash.update(&(text.len() as u64).to_be_bytes());
-        hash.update(text.as_bytes());
-    };
-    text(&role.name);
+/// What `role` allows, in an order of its own: its name, how many rules there are, the rules and the operations.
+fn said(role: &Role) -> Vec<String> {
+    let bit = |set: bool| if set { '1' } else { '0' };
     let mut rules: Vec<_> = role.documents.iter().collect();
     rules.sort_by(|a, b| a.doctype.cmp(&b.doctype));
+    let mut parts = vec![role.name.clone(), rules.len().to_string()];
     for rule in rules {
-        text(rule.doctype.as_str());
-        text(&Verb::ALL.map(|verb| if rule.allows(verb) { '1' } else { '0' }).iter().collect::<String>());
+        parts.push(rule.doctype.as_str().to_owned());
+        parts.push(Verb::ALL.map(|verb| bit(rule.allows(verb))).iter().collect());
     }
-    text(
-        &Operation::ALL
-            .map(|own| if role.operations.contains(&own) { '1' } else { '0' })
-            .iter()
-            .collect::<String>(),
-    );
+    parts.push(Operation::ALL.map(|operation| bit(role.operations.contains(&operation))).iter().collect());
+    parts
 }
 
 /// `bytes` as lower-case hexadecimal digits.
