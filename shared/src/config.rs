@@ -36,7 +36,7 @@ pub struct Tables {
     pub documents: String,
     /// The Integration Log.
     pub logs: String,
-    /// Parked items, leases, series.
+    /// Parked items, leases, series, read models.
     pub state: String,
 }
 
@@ -75,6 +75,13 @@ pub struct ApiConfig {
     pub events_queue_url: String,
     /// The Secrets Manager secret with the first API key.
     pub admin_api_key_id: String,
+}
+
+/// What `document-events` needs.
+#[derive(Debug, Clone)]
+pub struct DocumentEventsConfig {
+    /// The State table, for read models and what is parked.
+    pub state_table: String,
 }
 
 fn tables(env: &Environment<'_>) -> Result<Tables> {
@@ -117,6 +124,13 @@ impl ApiConfig {
             events_queue_url: env.text("EVENTS_QUEUE_URL")?,
             admin_api_key_id: env.text("ADMIN_API_KEY_ID")?,
         })
+    }
+}
+
+impl DocumentEventsConfig {
+    /// Reads it.
+    pub fn read(env: &Environment<'_>) -> Result<Self> {
+        Ok(Self { state_table: env.text("STATE_TABLE")? })
     }
 }
 

@@ -11,12 +11,15 @@ use uuid::Uuid;
 pub enum IdKind {
     /// An inbound event.
     Event,
+    /// A change of a document that a read model could not follow.
+    Change,
 }
 
 impl IdKind {
     fn prefix(self) -> &'static str {
         match self {
             Self::Event => "evt_",
+            Self::Change => "chg_",
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod integration_log;
 pub mod lease;
 pub mod mapping;
 pub mod parking;
+pub mod projections;
 pub mod queue;
 pub mod secrets;
 pub mod telemetry;

@@ -31,6 +31,7 @@ pub async fn get(call: &Call<'_>) -> Result<Response> {
     shown["body"] = match &item.cargo {
         Cargo::Event(event) => redact(&event.body.decode()?).into(),
         Cargo::Unreadable { message } => redact(message.as_bytes()).into(),
+        Cargo::Change(_) => Value::Null,
     };
     Ok(Response::data(StatusCode::OK, shown))
 }
@@ -87,7 +88,16 @@ fn query(call: &Call<'_>) -> Result<ParkedQuery> {
 fn summary(item: &ParkedItem) -> Value {
     let event = match &item.cargo {
         Cargo::Event(event) => Some(event),
-        Cargo::Unreadable { .. } => None,
+        Cargo::Unreadable { .. } | Cargo::Change(_) => None,
+    };
+    let change = match &item.cargo {
+        Cargo::Change(change) => json!({
+            "projection": change.projection,
+            "doctype": change.document.doctype.as_str(),
+            "name": change.document.name.as_str(),
+            "revision": change.revision,
+        }),
+        Cargo::Event(_) | Cargo::Unreadable { .. } => Value::Null,
     };
     let waiting_for = match &item.state {
         ParkedState::Waiting { document } => {
@@ -99,6 +109,7 @@ fn summary(item: &ParkedItem) -> Value {
         "id": item.id,
         "connector": item.connector,
         "event": event.map(|event| event.event.as_str()),
+        "change": change,
         "received_at": event.map(|event| rfc3339(event.received_at)),
         "state": item.state.name(),
         "waiting_for": waiting_for,
