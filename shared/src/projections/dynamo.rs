@@ -140,7 +140,7 @@ impl DynamoReadModels {
                 .update_expression("ADD #total :total, #count :count")
                 .expression_attribute_names("#total", TOTAL)
                 .expression_attribute_names("#count", COUNT)
-                .expression_attribute_values(":total", n(total))
+                .expression_attribute_values(":total", n(total.normalize()))
                 .expression_attribute_values(":count", n(count)),
         };
         Ok(TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build())
