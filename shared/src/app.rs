@@ -16,17 +16,18 @@ use crate::{
     api::{Api, Guard, Services},
     auth::{Accounts, ApiKeys, Directory, Keyring},
     clock::{Clock, SystemClock},
-    config::{ApiConfig, Environment, IngestConfig, Tables, WorkerConfig},
+    config::{ApiConfig, DocumentEventsConfig, Environment, IngestConfig, Tables, WorkerConfig},
     connectors::{ConnectorCache, ConnectorRepository},
     documents::{DocumentKey, DocumentStore, dynamo::DynamoDocuments},
     events::{EventWorker, Ports},
     integration_log::{IntegrationLog, dynamo::DynamoLog},
     lease::dynamo::DynamoLeases,
     parking::{Discard, ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
+    projections::{NothingDerived, Projector, ReadModels, dynamo::DynamoReadModels},
     queue::{Queue, sqs::SqsQueue},
     rate_limit::{FailedAuthentications, RateLimiter, dynamo::DynamoCounters},
     secrets::{SecretStore, secretsmanager::SecretsManager},
-    trigger::queue::WorkerFunction,
+    trigger::{queue::WorkerFunction, stream::StreamFunction},
     webhook::{Ingest, IngestFunction},
 };
 
@@ -120,6 +121,18 @@ impl Adapters {
     }
 }
 
+/// What follows documents, wherever it runs.
+fn projector(
+    dynamo: &aws_sdk_dynamodb::Client,
+    tables: &Tables,
+    parking: &Arc<dyn ParkingLot>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Projector> {
+    let models: Arc<dyn ReadModels> =
+        Arc::new(DynamoReadModels::new(dynamo.clone(), tables, Arc::clone(clock)));
+    Arc::new(Projector::new(models, Arc::clone(parking), Arc::new(NothingDerived), Arc::clone(clock)))
+}
+
 /// The `webhook-ingest` function, its connections warm.
 pub async fn ingest() -> Result<IngestFunction> {
     let config = IngestConfig::read(&Environment::new(&variable))?;
@@ -155,12 +168,27 @@ pub async fn worker() -> Result<WorkerFunction> {
     let connectors =
         ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&documents)), Arc::clone(&clock));
     let lease = SignedDuration::try_from(config.lease).unwrap_or(SignedDuration::from_secs(45));
-    let leases = Arc::new(DynamoLeases::new(dynamo, &config.tables, Arc::clone(&clock), lease));
+    let leases = Arc::new(DynamoLeases::new(dynamo.clone(), &config.tables, Arc::clone(&clock), lease));
+    let projector = projector(&dynamo, &config.tables, &parking, &clock);
     let sweeper = Sweeper::new(release.clone(), leases, Arc::clone(&clock), again_after(config.visibility));
     warm(&aws, touch_documents(&*documents)).await;
     let ports = Ports { documents, directory, log, parking, queue: Arc::clone(&queue), clock };
-    let worker = Arc::new(EventWorker::new(ports, connectors, release));
+    let worker = Arc::new(EventWorker::new(ports, connectors, release, projector));
     Ok(WorkerFunction { worker, sweeper, queue, dead_letter_arn: config.events_dlq_arn })
+}
+
+/// The `document-events` function.
+pub async fn document_events() -> Result<StreamFunction> {
+    let config = DocumentEventsConfig::read(&Environment::new(&variable))?;
+    let aws = aws().await;
+    let dynamo = aws_sdk_dynamodb::Client::new(&aws);
+    // It reads documents from the stream and writes no log: those tables are none of its business.
+    let tables = Tables { documents: String::new(), logs: String::new(), state: config.state_table };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let parking: Arc<dyn ParkingLot> = Arc::new(DynamoParking::new(dynamo.clone(), &tables));
+    let projector = projector(&dynamo, &tables, &parking, &clock);
+    warm(&aws, async { note(parking.get("warm").await) }).await;
+    Ok(StreamFunction { projector })
 }
 
 /// The `api` function.

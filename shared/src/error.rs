@@ -144,6 +144,8 @@ error_codes! {
     MappingFailed = "mapping_failed", Unprocessable, "The mapping does not fit the payload";
     /// A document that the event needs does not exist yet.
     ParentMissing = "parent_missing", Unprocessable, "A required document does not exist yet";
+    /// A read model cannot show the document: a field it needs is missing or is not what it should be.
+    ProjectionFailed = "projection_failed", Unprocessable, "The document does not fit a read model";
     /// The message cannot be read as any version we know.
     MessageUnreadable = "message_unreadable", Invalid, "The queue message cannot be read";
     /// The message was received many times and no attempt on it was ever recorded.

@@ -19,6 +19,8 @@ pub enum IdKind {
     Event,
     /// An API key.
     ApiKey,
+    /// A change of a document that a read model could not follow.
+    Change,
 }
 
 impl IdKind {
@@ -26,6 +28,7 @@ impl IdKind {
         match self {
             Self::Event => "evt_",
             Self::ApiKey => "key_",
+            Self::Change => "chg_",
         }
     }
 

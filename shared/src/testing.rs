@@ -31,6 +31,7 @@ use crate::{
     events::{Disposition, EventWorker, Ports, Received},
     integration_log::{Entry, dynamo::DynamoLog},
     parking::{ParkedItem, Release, Replay, dynamo::DynamoParking},
+    projections::{NothingDerived, Projector, dynamo::DynamoReadModels},
     queue::{Body, InboundEvent, Message, Queue},
     secrets::{Secret, SecretBundle, SecretStore},
     trigger::http::Request,
@@ -83,6 +84,14 @@ impl Dynamo {
             [("by_due", "dpk", "dsk", &[]), ("by_state", "spk", "ssk", &[]), ("by_wait", "wpk", "wsk", &[])];
         create(&client, "state", &["pk", "sk"], &indexes).await;
         Self { client, tables }
+    }
+
+    /// A projector to its read models.
+    pub fn projector(&self, clock: &Arc<dyn Clock>) -> Arc<Projector> {
+        let models = DynamoReadModels::new(self.client.clone(), &self.tables, clock.clone());
+        let parking = DynamoParking::new(self.client.clone(), &self.tables);
+        let derived = Arc::new(NothingDerived);
+        Arc::new(Projector::new(Arc::new(models), Arc::new(parking), derived, clock.clone()))
     }
 }
 
@@ -254,8 +263,9 @@ impl Rig {
             clock: time.clone(),
         };
         let release = Release::new(ports.parking.clone(), queue.clone());
-        let cache = ConnectorCache::settings_only(repository.clone(), time);
-        let worker = Arc::new(EventWorker::new(ports.clone(), cache, release.clone()));
+        let cache = ConnectorCache::settings_only(repository.clone(), time.clone());
+        let projector = dynamo.projector(&time);
+        let worker = Arc::new(EventWorker::new(ports.clone(), cache, release.clone(), projector));
         let replay = Replay::new(release.clone(), ports.log.clone());
         Self { dynamo, ports, queue, clock, worker, release, replay, repository }
     }

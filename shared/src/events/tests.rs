@@ -17,6 +17,7 @@ use super::*;
 use crate::{
     Error, ErrorCode, Result,
     auth::{Accounts, Directory, Role, User},
+    clock::Clock,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
         Change, Commit, Committed, DocStatus, Document, DocumentStore, Expect, ListQuery, Page, Stored,
@@ -641,7 +642,8 @@ async fn an_event_whose_user_cannot_be_read_is_tried_again() {
         ConnectorRepository::new(rig.ports.documents.clone()),
         rig.clock.clone(),
     );
-    let worker = EventWorker::new(ports, settings, rig.release.clone());
+    let time: Arc<dyn Clock> = rig.clock.clone();
+    let worker = EventWorker::new(ports, settings, rig.release.clone(), rig.dynamo.projector(&time));
     let received = received(&message("evt_1", &order("upsert", 0, 1)), 1);
     assert_eq!(worker.work(&received).await, Disposition::Again(Duration::from_secs(2)));
     assert_eq!(status(&rig, "evt_1").await, EventStatus::Retrying);
