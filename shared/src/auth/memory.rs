@@ -26,7 +26,7 @@ const MAX_NAMES_BYTES: usize = 1024 * 1024;
 
 struct State<V> {
     known: Bounded<(Arc<V>, Timestamp)>,
-    unknown: Bounded<()>,
+    unknown: Bounded<Timestamp>,
     /// What callers for the same name take turns by.
     flights: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
     /// How often something was forgotten: what was read before is not remembered after.
@@ -64,8 +64,11 @@ impl<V> Memory<V> {
         let flight = self.flight(name);
         let _reading = flight.lock().await;
         let read_at = self.clock.now();
-        if let Some(remembered) = self.remembered(name, age, read_at) {
-            return Ok(remembered);
+        if let Some(value) = self.known(name, age, read_at) {
+            return Ok(Some(value));
+        }
+        if self.is_unknown(name, age, read_at) {
+            return Ok(None);
         }
         let forgotten = self.lock().forgotten;
         let value = load().await?.map(Arc::new);
@@ -90,16 +93,17 @@ impl<V> Memory<V> {
         state.unknown.remove(name);
     }
 
-    /// What is remembered of `name`, at most `age` old; `Some(None)` that there is nothing.
-    fn remembered(&self, name: &str, age: SignedDuration, now: Timestamp) -> Option<Option<Arc<V>>> {
+    /// What is known of `name`, at most `age` old.
+    fn known(&self, name: &str, age: SignedDuration, now: Timestamp) -> Option<Arc<V>> {
         let mut state = self.lock();
-        if let Some((value, _)) =
-            state.known.get(name, now).filter(|(_, read_at)| now.duration_since(*read_at) < age)
-        {
-            return Some(Some(Arc::clone(value)));
-        }
-        let is_unknown = !age.is_zero() && state.unknown.get(name, now).is_some();
-        is_unknown.then_some(None)
+        let (value, read_at) = state.known.get(name, now)?;
+        (now.duration_since(*read_at) < age).then(|| Arc::clone(value))
+    }
+
+    /// Whether there was nothing of `name` less than `age` ago.
+    fn is_unknown(&self, name: &str, age: SignedDuration, now: Timestamp) -> bool {
+        let mut state = self.lock();
+        state.unknown.get(name, now).is_some_and(|read_at| now.duration_since(*read_at) < age)
     }
 
     fn flight(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -124,7 +128,7 @@ impl<V> State<V> {
                 let entry = (Arc::clone(value), read_at);
                 self.known.insert(name.to_owned(), entry, 0, until(HINT_TTL), read_at);
             }
-            None => self.unknown.insert(name.to_owned(), (), 0, until(UNKNOWN_TTL), read_at),
+            None => self.unknown.insert(name.to_owned(), read_at, 0, until(UNKNOWN_TTL), read_at),
         }
     }
 }
