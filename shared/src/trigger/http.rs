@@ -174,6 +174,15 @@ impl Response {
         self
     }
 
+    /// With another member in a body that is an object.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: Value) -> Self {
+        if let Value::Object(members) = &mut self.body {
+            members.insert(name.to_owned(), value);
+        }
+        self
+    }
+
     /// The problem (RFC 9457) that `error` is to its caller.
     pub fn problem(error: &Error) -> Self {
         let status = status(error.code().kind());
