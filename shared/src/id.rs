@@ -3,7 +3,8 @@
 //! Event ids are derived from what the provider signed (UUIDv8, RFC 9562), so the same event has the same id
 //! however often it is delivered.
 
-use ring::digest::{Context, SHA256};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ring::digest::{Context, Digest, SHA256};
 use uuid::Uuid;
 
 /// The kinds of things that carry an id of ours.
@@ -28,17 +29,25 @@ pub fn random_name() -> String {
     id[id.len() - 10..].to_owned()
 }
 
-/// The id that `parts` always give: a UUIDv8 from their SHA-256. Each part is hashed with its length, so
-/// that `["a", "bc"]` and `["ab", "c"]` differ.
-pub fn derive(kind: IdKind, parts: &[&[u8]]) -> String {
+/// The SHA-256 of `parts`, each hashed with its length, so that `["a", "bc"]` and `["ab", "c"]` differ.
+fn digest(parts: &[&[u8]]) -> Digest {
     let mut hash = Context::new(&SHA256);
     for part in parts {
         hash.update(&(part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    let digest = hash.finish();
+    hash.finish()
+}
+
+/// What `parts` always give, as 43 characters: their SHA-256, each part hashed with its length.
+pub fn digest_text(parts: &[&[u8]]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(digest(parts))
+}
+
+/// The id that `parts` always give: a UUIDv8 from their SHA-256, each part hashed with its length.
+pub fn derive(kind: IdKind, parts: &[&[u8]]) -> String {
     let mut bytes = [0u8; 16];
-    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    bytes.copy_from_slice(&digest(parts).as_ref()[..16]);
     format!("{}{}", kind.prefix(), uuid::Builder::from_custom_bytes(bytes).into_uuid().simple())
 }
 

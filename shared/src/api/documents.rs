@@ -10,7 +10,7 @@ use crate::{
     auth::{Permission, permit},
     documents::{
         Change, Commit, Committed, DocName, DocStatus, DocType, Document, DocumentKey, Fields, ListQuery,
-        SYSTEM_FIELDS, Series, Stored, Target, Write, not_found,
+        Order, SYSTEM_FIELDS, Series, Stored, Target, Write, not_found,
     },
     trigger::http::Response,
 };
@@ -23,20 +23,19 @@ const MAX_NAMES: usize = 3;
 /// `GET /v2/documents/{doctype}`: by `modified`, newest first (`order=asc`: oldest first).
 pub async fn list(call: &Call<'_>) -> Result<Response> {
     call.allow_query(&["limit", "cursor", "order"])?;
-    let newest_first = match call.query("order") {
-        None | Some("desc") => true,
-        Some("asc") => false,
+    let order = match call.query("order") {
+        None | Some("desc") => Order::NEWEST_FIRST,
+        Some("asc") => Order::OLDEST_FIRST,
         Some(_) => return Err(Error::field("order", "invalid", "must be \"asc\" or \"desc\"")),
     };
     let query = ListQuery {
-        doctype: call.doctype()?,
-        limit: call.limit()?,
-        newest_first,
+        order,
         cursor: call.query("cursor").map(ToOwned::to_owned),
+        ..ListQuery::new(call.doctype()?, call.limit()?)
     };
     let page = call.services.documents.list(&query).await?;
     let items: Vec<Value> = page.items.iter().map(Document::to_json).collect();
-    Ok(Response::page(&items, page.next.as_deref(), false))
+    Ok(Response::page(&items, page.next.as_deref(), page.partial))
 }
 
 /// `GET /v2/documents/{doctype}/{name}`.
