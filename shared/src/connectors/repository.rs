@@ -7,8 +7,8 @@ use crate::{
     clock::Clock,
     connectors::ConnectorSettings,
     documents::{
-        Applied, Change, Commit, Committed, DocStatus, DocumentKey, DocumentStore, ListQuery, Page, Target,
-        Write,
+        Applied, Change, Commit, Committed, DocStatus, DocumentKey, DocumentStore, ListQuery, Order, Page,
+        Target, Write,
     },
 };
 
@@ -43,9 +43,12 @@ impl ConnectorRepository {
     /// A page of settings.
     pub async fn list(&self, limit: usize, cursor: Option<String>) -> Result<Page<ConnectorSettings>> {
         let doctype = settings_key("any")?.doctype;
-        let page = self.store.list(&ListQuery { doctype, limit, newest_first: false, cursor }).await?;
+        let page = self
+            .store
+            .list(&ListQuery { cursor, order: Order::OLDEST_FIRST, ..ListQuery::new(doctype, limit) })
+            .await?;
         let items = page.items.into_iter().map(|document| parse(document.fields)).collect::<Result<_>>()?;
-        Ok(Page { items, next: page.next })
+        Ok(Page { items, next: page.next, partial: page.partial })
     }
 
     /// Every connector's name, at most 500.

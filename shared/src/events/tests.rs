@@ -18,8 +18,8 @@ use crate::{
     Error, ErrorCode, Result,
     connectors::ConnectorSettings,
     documents::{
-        Change, Commit, Committed, DocStatus, Document, DocumentStore, Expect, ListQuery, Page, Stored,
-        Target,
+        Change, Commit, Committed, Count, DocStatus, DocType, Document, DocumentStore, Expect, Filters,
+        ListQuery, Page, Stored, Target,
     },
     parking::{Cargo, Discard, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept},
     queue::Message,
@@ -409,6 +409,9 @@ impl DocumentStore for Faulty {
     }
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
         self.inner.list(query).await
+    }
+    async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count> {
+        self.inner.count(doctype, filters).await
     }
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         assert!(!is_due(&self.panics), "told to panic");

@@ -107,7 +107,11 @@ pub async fn get(call: &Call<'_>, Args(finding): Args<Finding>) -> Result<Messag
         (Some(name), _) => DocName::new(name.0)?,
         (None, Some(filters)) => first(call, &doctype, &filters).await?,
         (None, None) => {
-            return Err(Error::field("name", "missing", "name or filters are needed: there are no Singles here"));
+            return Err(Error::field(
+                "name",
+                "missing",
+                "name or filters are needed: there are no Singles here",
+            ));
         }
     };
     let key = DocumentKey { doctype, name };

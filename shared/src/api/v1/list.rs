@@ -14,7 +14,8 @@ use super::{
 use crate::{
     Error, Result,
     documents::{
-        DocType, Document, DocumentStore, Filters, ListQuery, MAX_PAGE, MAX_PAGE_BYTES, Order, Page, Selection,
+        DocType, Document, DocumentStore, Filters, ListQuery, MAX_PAGE, MAX_PAGE_BYTES, Order, Page,
+        Selection,
     },
 };
 
@@ -148,7 +149,11 @@ impl List {
                 *value = text.as_str().into();
             }
         }
-        if self.as_dict { Value::Object(fields) } else { fields.into_iter().map(|(_, value)| value).collect() }
+        if self.as_dict {
+            Value::Object(fields)
+        } else {
+            fields.into_iter().map(|(_, value)| value).collect()
+        }
     }
 }
 
@@ -181,6 +186,7 @@ fn too_long() -> Error {
 }
 
 fn too_sparse() -> Error {
-    let detail = "too much would have to be read to find what they ask for: filter by name or modified as well";
+    let detail =
+        "too much would have to be read to find what they ask for: filter by name or modified as well";
     Error::field("filters", "invalid", detail)
 }
