@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::{
     Result,
-    api::{Api, Services},
+    api::{Api, Guard, Services},
     auth::ApiKeys,
     clock::{Clock, SystemClock},
     config::{ApiConfig, Environment, IngestConfig, Tables, WorkerConfig},
@@ -24,6 +24,7 @@ use crate::{
     lease::dynamo::DynamoLeases,
     parking::{Discard, ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
     queue::{Queue, sqs::SqsQueue},
+    rate_limit::{FailedAuthentications, RateLimiter, dynamo::DynamoCounters},
     secrets::{SecretStore, secretsmanager::SecretsManager},
     trigger::queue::WorkerFunction,
     webhook::{Ingest, IngestFunction},
@@ -177,8 +178,16 @@ pub async fn api() -> Result<Api> {
     })
     .await;
     let public_url = config.public_url;
+    let counters = Arc::new(DynamoCounters::new(dynamo, &config.tables));
+    let limiter = Arc::new(RateLimiter::new(config.rate_limits, counters, Arc::clone(&clock)));
+    let failed_authentications = FailedAuthentications::new(
+        Arc::clone(&limiter),
+        Arc::clone(&clock),
+        config.limit_failed_authentication,
+    );
+    let guard = Guard { keys, limiter, failed_authentications };
     Api::new(
         Services { documents, connectors, log, parking, release, replay, discard, clock, public_url },
-        keys,
+        guard,
     )
 }

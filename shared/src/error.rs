@@ -235,7 +235,13 @@ impl Error {
     /// The same failure to its caller once more; the cause stays with this one.
     #[must_use]
     pub fn repeated(&self) -> Self {
-        Self { code: self.code, detail: self.detail.clone(), fields: self.fields.clone(), source: None }
+        Self {
+            code: self.code,
+            detail: self.detail.clone(),
+            fields: self.fields.clone(),
+            source: None,
+            retry_after_seconds: self.retry_after_seconds,
+        }
     }
 
     /// The stable code.

@@ -1,7 +1,8 @@
 //! The HTTP API: one table of routes, one wrapper around all handlers.
 //!
 //! [`Api::handle`] is called by the `api` function. It finds the route in [`ROUTES`], checks the version that is
-//! asked for, authenticates the API key, asks for the permission the table names, runs the handler, turns errors
+//! asked for, authenticates the API key, asks for the permission the table names, counts
+//! the request towards its limit, runs the handler, turns errors
 //! into what the version's callers expect (problems, or below `/api` Frappe's own shape) and logs one line.
 //! A handler is a function of a [`Call`] and its typed inputs; adding an endpoint is that function and its line
 //! in the table.
@@ -9,11 +10,14 @@
 pub mod answer;
 mod call;
 mod endpoint;
+mod guard;
 pub mod input;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod rig;
 mod router;
 mod shown;
 mod site;
@@ -22,7 +26,8 @@ mod v2;
 mod version;
 
 pub use call::Call;
-pub use router::{Access, ROUTES, Rate, Route};
+pub use guard::Guard;
+pub use router::{Access, ROUTES, Route};
 
 use std::sync::Arc;
 
@@ -35,13 +40,14 @@ use self::{
 };
 use crate::{
     Error, ErrorCode, Result,
-    auth::{ApiKeys, Permission, PresentedKey},
+    auth::Permission,
     clock::Clock,
     connectors::ConnectorRepository,
     documents::DocumentStore,
     error::Kind,
     integration_log::IntegrationLog,
     parking::{Discard, ParkingLot, Release, Replay},
+    rate_limit::Decision,
     telemetry::metric::Line,
     trigger::http::{HttpFunction, Request, Response},
 };
@@ -71,7 +77,7 @@ pub struct Services {
 /// The API.
 pub struct Api {
     services: Services,
-    keys: ApiKeys,
+    guard: Guard,
     routes: Routes,
 }
 
@@ -82,14 +88,15 @@ impl HttpFunction for Api {
         let asked = Version::asked(request, &path);
         let found = self.routes.find(&request.method, &path);
         let route = found.as_ref().ok().map_or("-", |found| found.route.path);
-        let result = match (&asked, &found) {
+        let (result, counted) = match (&asked, &found) {
             (Ok(_), Ok(found)) => self.run(found, request).await,
-            (Err(error), _) | (_, Err(error)) => Err(error.repeated()),
+            (Err(error), _) | (_, Err(error)) => (Err(error.repeated()), None),
         };
         let response = match &result {
             Ok(response) => response.clone(),
             Err(error) => self.refusal(error, &path),
         };
+        let response = guard::with_limits(response, counted.as_ref());
         let is_v1 = v1::speaks(&path) && !matches!(asked, Ok(Some(Version::V2)));
         let response = if is_v1 { v1::notice::add(response) } else { response };
         self.log(started_at, route, request, &response, result.as_ref().err());
@@ -98,20 +105,23 @@ impl HttpFunction for Api {
 }
 
 impl Api {
-    /// The API over `services`, for callers with one of `keys`.
-    pub fn new(services: Services, keys: ApiKeys) -> Result<Self> {
-        Ok(Self { services, keys, routes: Routes::new()? })
+    /// The API over `services`, for callers whom `guard` lets in.
+    pub fn new(services: Services, guard: Guard) -> Result<Self> {
+        Ok(Self { services, guard, routes: Routes::new()? })
     }
 
-    async fn run(&self, found: &Found, request: &Request) -> Result<Response> {
-        let route = found.route;
-        let caller = match route.access {
-            Access::Public => None,
-            _ => Some(self.keys.principal(&PresentedKey::from_headers(&request.headers)?).await?),
+    /// Runs the route, and says how the request was counted.
+    async fn run(&self, found: &Found, request: &Request) -> (Result<Response>, Option<Decision>) {
+        let (route, mut counted) = (found.route, None);
+        let result = async {
+            let caller = self.guard.authenticate(route, request).await?;
+            let call = Call { services: &self.services, request, caller, params: found.params.clone() };
+            authorise(route, &call)?;
+            counted = self.guard.count(route, call.caller.as_ref()).await?;
+            guard::refused(counted.as_ref())?;
+            (route.handler)(&call).await
         };
-        let call = Call { services: &self.services, request, caller, params: found.params.clone() };
-        authorise(route, &call)?;
-        (route.handler)(&call).await
+        (result.await, counted)
     }
 
     /// What `error` is to the callers of `path`.

@@ -9,11 +9,11 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::{
-    router::{Access, ROUTES, Rate, Route},
+    router::{Access, ROUTES, Route},
     v1::{self, notice},
     version,
 };
-use crate::{Error, ErrorCode, trigger::http::Response};
+use crate::{Error, ErrorCode, rate_limit::Class, trigger::http::Response};
 
 /// What one route takes and gives, while it is being described.
 pub struct Operation<'g> {
@@ -167,7 +167,7 @@ impl Operation<'_> {
             "parameters": parameters,
             "responses": responses,
             "x-required-permissions": permissions(self.route.access),
-            "x-rate-limit-class": rate(self.route.rate),
+            "x-rate-limit-class": self.route.rate.map(Class::as_str),
         });
         if let Some(body) = self.body {
             operation["requestBody"] = body;
@@ -217,6 +217,9 @@ fn failures(route: &Route, has_body: bool) -> BTreeMap<u16, Vec<ErrorCode>> {
         codes.extend([E::EmptyBody, E::UnsupportedContent]);
     }
     codes.push(E::UnsupportedVersion);
+    if route.rate.is_some() {
+        codes.push(E::RateLimited);
+    }
     codes.extend(route.failures);
     let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();
     for code in codes {
@@ -290,17 +293,6 @@ pub fn permissions(access: Access) -> Vec<String> {
         Access::Named(verb) => return vec![format!("{verb} {{doctype}}")],
     };
     vec![needed.to_owned()]
-}
-
-/// The class of rate limit, by name.
-pub fn rate(rate: Rate) -> Option<&'static str> {
-    match rate {
-        Rate::Free => None,
-        Rate::Read => Some("read"),
-        Rate::List => Some("list"),
-        Rate::Write => Some("write"),
-        Rate::Admin => Some("admin"),
-    }
 }
 
 /// The whole document.

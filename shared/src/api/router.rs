@@ -13,7 +13,7 @@ use super::{
 };
 #[cfg(test)]
 use super::{endpoint::describe, openapi::Operation};
-use crate::{Error, ErrorCode, Result, trigger::http::Response};
+use crate::{Error, ErrorCode, Result, rate_limit::Class, trigger::http::Response};
 
 /// What a caller needs to be allowed to use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,21 +40,6 @@ pub enum Access {
     Named(&'static str),
 }
 
-/// Which rate limit a route counts towards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rate {
-    /// None: it costs nothing.
-    Free,
-    /// Reads of one thing.
-    Read,
-    /// Reads of many.
-    List,
-    /// Changes.
-    Write,
-    /// Settings, keys, users, roles.
-    Admin,
-}
-
 /// A handler: an authorised call to its response.
 pub type Handler = for<'a> fn(&'a Call<'a>) -> BoxFuture<'a, Result<Response>>;
 
@@ -68,8 +53,8 @@ pub struct Route {
     pub path: &'static str,
     /// What the caller needs.
     pub access: Access,
-    /// Which rate limit it counts towards.
-    pub rate: Rate,
+    /// Which rate limit it counts towards; none if it costs nothing.
+    pub rate: Option<Class>,
     /// What it does, in a few words.
     pub summary: &'static str,
     /// The failures that are its own, besides those of every route of its kind.
@@ -79,6 +64,15 @@ pub struct Route {
     /// Says what the handler takes and gives.
     #[cfg(test)]
     pub describe: fn(&mut Operation<'_>),
+}
+
+macro_rules! class {
+    (Free) => {
+        None
+    };
+    ($class:ident) => {
+        Some(Class::$class)
+    };
 }
 
 macro_rules! routes {
@@ -91,7 +85,7 @@ macro_rules! routes {
             method: stringify!($method),
             path: $path,
             access: Access::$access$(($verb))?,
-            rate: Rate::$rate,
+            rate: class!($rate),
             summary: $summary,
             failures: &[$($(ErrorCode::$failure),*)?],
             handler: |call| invoke(call, $handler),

@@ -96,6 +96,7 @@ fn exception(error: &Error, path: &str) -> Exception {
             Kind::Conflict => (VALIDATION.0, StatusCode::CONFLICT),
             Kind::TooLarge => (VALIDATION.0, StatusCode::PAYLOAD_TOO_LARGE),
             Kind::Unsupported => ("UnsupportedMediaType", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Kind::Limited => ("TooManyRequestsError", StatusCode::TOO_MANY_REQUESTS),
             Kind::Unavailable => STOPPED,
             Kind::Internal => ("Exception", StatusCode::INTERNAL_SERVER_ERROR),
         },

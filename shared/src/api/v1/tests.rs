@@ -1,17 +1,10 @@
 //! What version 1 answers, beside what Frappe answered when it was recorded (`shared/fixtures/erpnext`).
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Api, Services},
-    auth::ApiKeys,
-    clock::Clock,
-    connectors::ConnectorRepository,
-    parking::{Discard, Replay},
-    testing::{MemorySecrets, Rig, request, settings},
-    trigger::http::{HttpFunction, Request, Response},
+    api::rig::{Site, TOKEN, asked},
+    trigger::http::{Request, Response},
 };
 
 macro_rules! recorded {
@@ -65,59 +58,6 @@ fn kind(value: &Value) -> &'static str {
 fn first_message(body: &Value) -> Value {
     let texts: Vec<String> = serde_json::from_str(body["_server_messages"].as_str().unwrap()).unwrap();
     serde_json::from_str(&texts[0]).unwrap()
-}
-
-/// The API over in-process DynamoDB.
-struct Site {
-    api: Api,
-    rig: Rig,
-}
-
-const TOKEN: &str = "token key_admin:s3cret";
-
-impl Site {
-    async fn start() -> Self {
-        let rig = Rig::new(&settings(json!({}))).await;
-        let secrets = MemorySecrets::default();
-        secrets.texts.lock().unwrap().insert("admin".into(), "s3cret".into());
-        let clock: Arc<dyn Clock> = rig.clock.clone();
-        let keys = ApiKeys::new(Arc::new(secrets), "admin".into(), clock.clone());
-        let services = Services {
-            documents: rig.ports.documents.clone(),
-            connectors: ConnectorRepository::new(rig.ports.documents.clone()),
-            log: rig.ports.log.clone(),
-            parking: rig.ports.parking.clone(),
-            release: rig.release.clone(),
-            replay: Replay::new(rig.release.clone(), rig.ports.log.clone()),
-            discard: Discard::new(rig.ports.parking.clone(), rig.ports.log.clone(), clock.clone()),
-            clock,
-        };
-        Self { api: Api::new(services, keys).unwrap(), rig }
-    }
-
-    /// GET, with a key.
-    async fn get(&self, path_and_query: &str) -> Response {
-        self.send(asked("GET", path_and_query, Some(TOKEN), None)).await
-    }
-
-    async fn send(&self, request: Request) -> Response {
-        self.api.handle(&request).await
-    }
-}
-
-/// A request as API Gateway hands it on.
-fn asked(method: &str, path_and_query: &str, token: Option<&str>, json: Option<&Value>) -> Request {
-    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    let mut request = request(method, path);
-    request.query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    if let Some(token) = token {
-        request.headers.insert("authorization", token.parse().unwrap());
-    }
-    if let Some(json) = json {
-        request.headers.insert("content-type", "application/json; charset=utf-8".parse().unwrap());
-        request.body = Ok(json.to_string().into_bytes());
-    }
-    request
 }
 
 /// A form.
