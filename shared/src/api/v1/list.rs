@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::{
     args::{Flag, Json, Text, Whole},
@@ -160,7 +160,8 @@ impl List {
 /// The filters that are given; a text that is no JSON is a name.
 pub fn filters(doctype: &DocType, filters: Option<&Json>, or_filters: Option<&Json>) -> Result<Filters> {
     let by_name = |value: &Value| match value {
-        Value::String(name) => Value::Object(Map::from_iter([("name".to_owned(), name.as_str().into())])),
+        // JSON that cannot be read stays a text, which is refused.
+        Value::String(name) if !name.trim_start().starts_with(['[', '{']) => json!({ "name": name }),
         other => other.clone(),
     };
     let given = |json: Option<&Json>| json.map(|Json(value)| by_name(value));
