@@ -271,11 +271,13 @@ impl Error {
 
     /// The same input error, its one field called `field`: where it was found, not what it was checked as.
     #[must_use]
-    pub fn at(mut self, field: &str) -> Self {
-        for fault in &mut self.fields {
-            field.clone_into(&mut fault.field);
+    pub fn at(self, field: &str) -> Self {
+        if self.fields.is_empty() {
+            return self;
         }
-        self
+        let renamed = |fault| FieldError { field: field.to_owned(), ..fault };
+        Self { source: self.source, ..Self::fields(self.fields.into_iter().map(renamed).collect()) }
+            .with_code(self.code)
     }
 
     /// The same failure to its caller once more; the cause stays with this one.

@@ -1,11 +1,13 @@
 //! What every document store must do, whatever it is made of. Each implementation runs all of it.
 
+mod lists;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
     Applied, Change, Commit, Committed, DocStatus, DocType, Document, DocumentKey, DocumentStore, Fields,
-    ListQuery, Series, Stored, Target, Write,
+    ListQuery, Order, OrderBy, Series, Stored, Target, Write,
 };
 use crate::{
     ErrorCode,
@@ -79,6 +81,7 @@ pub async fn check(store: &dyn DocumentStore, clock: &ManualClock) {
     gapless_series_have_no_gaps(store).await;
     series_pass_over_names_that_are_taken(store).await;
     lists_page_in_the_order_of_modified(store, clock).await;
+    lists::check(store, clock).await;
 }
 
 async fn what_is_written_is_read(store: &dyn DocumentStore) {
@@ -241,7 +244,8 @@ async fn lists_page_in_the_order_of_modified(store: &dyn DocumentStore, clock: &
         let mut listed = Vec::new();
         let mut cursor = None;
         loop {
-            let query = ListQuery { doctype: doctype.clone(), limit: 5, newest_first, cursor };
+            let order = Order { by: OrderBy::Modified, descending: newest_first };
+            let query = ListQuery { order, cursor, ..ListQuery::new(doctype.clone(), 5) };
             let page = store.list(&query).await.unwrap();
             assert!(page.items.len() <= 5);
             listed.extend(
@@ -257,6 +261,6 @@ async fn lists_page_in_the_order_of_modified(store: &dyn DocumentStore, clock: &
         }
         assert_eq!(listed, written);
     }
-    let bad = ListQuery { doctype, limit: 5, newest_first: true, cursor: Some("nonsense".into()) };
+    let bad = ListQuery { cursor: Some("nonsense".into()), ..ListQuery::new(doctype, 5) };
     assert_eq!(store.list(&bad).await.unwrap_err().code(), ErrorCode::InvalidInput);
 }

@@ -4,15 +4,22 @@
 //! event worker, the API) read a document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them
 //! together with the record of the event they answer: both happen, or neither.
 
+mod column;
 #[cfg(test)]
 mod contract;
 pub mod dynamo;
+mod filter;
 mod key;
+mod list;
 mod records;
+mod selection;
 mod series;
 
+pub use filter::{Filter, Filters, MAX_FILTERS, MAX_VALUES, Operand, Operator};
 pub use key::{DocName, DocType, DocumentKey};
+pub use list::{Count, DocumentPlace, ListQuery, MAX_COUNT, MAX_OFFSET, MAX_PAGE, Order, OrderBy, Page};
 pub use records::{Record, Recorded, Records, Saved};
+pub use selection::Selection;
 pub use series::Series;
 
 use std::collections::BTreeMap;
@@ -254,37 +261,24 @@ pub enum Committed {
     Parked,
 }
 
-/// Which documents, in which direction.
-#[derive(Debug, Clone)]
-pub struct ListQuery {
-    /// The DocType.
-    pub doctype: DocType,
-    /// At most this many, 1 to 500.
-    pub limit: usize,
-    /// Newest `modified` first, or oldest first.
-    pub newest_first: bool,
-    /// Where the last page ended, as it said itself.
-    pub cursor: Option<String>,
-}
-
-/// A page of a list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page<T> {
-    /// The things.
-    pub items: Vec<T>,
-    /// Where the next page starts; `None` at the end.
-    pub next: Option<String>,
-}
-
 /// Where documents live. Every implementation passes the same contract (`documents::contract`).
 #[async_trait]
 pub trait DocumentStore: Send + Sync {
     /// What is under `key`, read consistently; `None` if nothing ever was.
     async fn read(&self, key: &DocumentKey) -> Result<Option<Stored>>;
 
-    /// Documents of one DocType in the order of `modified`, ties in the order of their names. A document that
-    /// changes while pages are read may be seen twice or at its new place, never lost from both.
+    /// Documents of one DocType in the order asked for, ties of `modified` in the order of their names. A document
+    /// that changes while pages are read may be seen twice or at its new place, never lost from both.
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>>;
+
+    /// The same list where names and `modified` are all that is wanted: cheaper where a store can tell them without
+    /// reading the documents.
+    async fn list_places(&self, query: &ListQuery) -> Result<Page<DocumentPlace>> {
+        Ok(self.list(query).await?.map(|document| document.place()))
+    }
+
+    /// How many documents of `doctype` there are that `filters` ask for.
+    async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count>;
 
     /// All of `commit`, or nothing.
     ///
@@ -302,18 +296,33 @@ pub trait DocumentStore: Send + Sync {
 }
 
 impl Document {
+    /// Where it stands in a list.
+    pub fn place(&self) -> DocumentPlace {
+        DocumentPlace { key: self.key.clone(), modified: self.modified }
+    }
+
+    /// Its `field`, as [`to_json`](Self::to_json) has it; null if it has none.
+    pub fn value(&self, field: &str) -> Value {
+        match field {
+            "doctype" => self.key.doctype.as_str().into(),
+            "name" => self.key.name.as_str().into(),
+            "docstatus" => u8::from(self.docstatus).into(),
+            "creation" => crate::clock::rfc3339(self.creation).into(),
+            "owner" => self.owner.as_str().into(),
+            "modified" => crate::clock::rfc3339(self.modified).into(),
+            "modified_by" => self.modified_by.as_str().into(),
+            "revision" => self.revision.into(),
+            field => self.fields.get(field).cloned().unwrap_or_default(),
+        }
+    }
+
     /// The document as the API and mappings see it: its fields, flat, with the ones every document has.
     pub fn to_json(&self) -> Value {
         let mut flat = Map::with_capacity(self.fields.len() + SYSTEM_FIELDS.len());
-        flat.insert("doctype".into(), self.key.doctype.as_str().into());
-        flat.insert("name".into(), self.key.name.as_str().into());
+        let (first, last) = SYSTEM_FIELDS.split_at(2);
+        flat.extend(first.iter().map(|field| ((*field).to_owned(), self.value(field))));
         flat.extend(self.fields.clone());
-        flat.insert("docstatus".into(), u8::from(self.docstatus).into());
-        flat.insert("creation".into(), crate::clock::rfc3339(self.creation).into());
-        flat.insert("owner".into(), self.owner.as_str().into());
-        flat.insert("modified".into(), crate::clock::rfc3339(self.modified).into());
-        flat.insert("modified_by".into(), self.modified_by.as_str().into());
-        flat.insert("revision".into(), self.revision.into());
+        flat.extend(last.iter().map(|field| ((*field).to_owned(), self.value(field))));
         Value::Object(flat)
     }
 }

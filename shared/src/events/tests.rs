@@ -20,8 +20,8 @@ use crate::{
     clock::Clock,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
-        Change, Commit, Committed, DocStatus, Document, DocumentStore, Expect, ListQuery, Page, Stored,
-        Target,
+        Change, Commit, Committed, Count, DocStatus, DocType, Document, DocumentStore, Expect, Filters,
+        ListQuery, Page, Stored, Target,
     },
     parking::{Cargo, Discard, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept},
     queue::Message,
@@ -412,6 +412,9 @@ impl DocumentStore for Faulty {
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
         self.inner.list(query).await
     }
+    async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count> {
+        self.inner.count(doctype, filters).await
+    }
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         assert!(!is_due(&self.panics), "told to panic");
         if is_due(&self.before) {
@@ -658,6 +661,9 @@ impl DocumentStore for Unreadable {
         Err(Error::unavailable("DynamoDB", "told to fail"))
     }
     async fn list(&self, _: &ListQuery) -> Result<Page<Document>> {
+        Err(Error::unavailable("DynamoDB", "told to fail"))
+    }
+    async fn count(&self, _: &DocType, _: &Filters) -> Result<Count> {
         Err(Error::unavailable("DynamoDB", "told to fail"))
     }
     async fn commit(&self, _: Commit) -> Result<Committed> {

@@ -52,7 +52,7 @@ pub fn refusal(error: &Error, path: &str) -> Response {
     if !error.field_errors().is_empty() {
         body["errors"] = json!(error.field_errors());
     }
-    Response::json(status, body)
+    Response::json(status, body).with_retry_after(error)
 }
 
 /// `_server_messages`: a text that is JSON, a list of texts that are JSON.

@@ -15,7 +15,7 @@ use crate::{
     auth::Permission,
     documents::{
         Change, Commit, Committed, DocName, DocStatus, DocType, Document, DocumentKey, Fields, ListQuery,
-        SYSTEM_FIELDS, Series, Stored, Target, Write, not_found,
+        Order, SYSTEM_FIELDS, Series, Stored, Target, Write, not_found,
     },
 };
 
@@ -96,13 +96,13 @@ pub struct ListParams {
     cursor: Option<String>,
     /// By `modified`: newest first (`desc`) or oldest first (`asc`).
     #[serde(default)]
-    order: Order,
+    order: Direction,
 }
 
 /// A direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Order {
+pub enum Direction {
     /// The oldest first.
     Asc,
     /// The newest first.
@@ -112,15 +112,15 @@ pub enum Order {
 
 /// `GET /v2/documents/{doctype}`: by `modified`, newest first (`order=asc`: oldest first).
 pub async fn list(call: &Call<'_>, Query(params): Query<ListParams>) -> Result<Many<DocumentView>> {
-    let query = ListQuery {
-        doctype: call.doctype()?,
-        limit: params.limit.get(),
-        newest_first: params.order == Order::Desc,
-        cursor: params.cursor,
+    let order = match params.order {
+        Direction::Asc => Order::OLDEST_FIRST,
+        Direction::Desc => Order::NEWEST_FIRST,
     };
+    let query =
+        ListQuery { order, cursor: params.cursor, ..ListQuery::new(call.doctype()?, params.limit.get()) };
     let page = call.services.documents.list(&query).await?;
     let items = page.items.iter().map(DocumentView::of).collect();
-    Ok(Many { items, next: page.next, partial: false })
+    Ok(Many { items, next: page.next, partial: page.partial })
 }
 
 /// `GET /v2/documents/{doctype}/{name}`.

@@ -25,11 +25,12 @@ use aws_sdk_dynamodb::{
 
 use self::{
     item::{document_key, expectation, item_of, stored_of},
+    list::Lists,
     numbers::{Numbers, Taken},
 };
 use super::{
-    Commit, Committed, Document, DocumentKey, DocumentStore, Expect, ListQuery, MAX_WRITES, Page, Stored,
-    Target, Write,
+    Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Expect, Filters,
+    ListQuery, MAX_WRITES, Page, Stored, Target, Write,
 };
 use crate::{
     Error, ErrorCode, Result,
@@ -63,6 +64,10 @@ impl DynamoDocuments {
     pub fn new(client: Client, tables: Tables, clock: Arc<dyn Clock>) -> Self {
         let numbers = Numbers::new(client.clone(), tables.state.clone());
         Self { client, tables, clock, numbers }
+    }
+
+    fn lists(&self) -> Lists<'_> {
+        Lists { client: &self.client, table: &self.tables.documents }
     }
 
     /// Names what is to be named by a series.
@@ -164,7 +169,15 @@ impl DocumentStore for DynamoDocuments {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
-        list::page(&self.client, &self.tables.documents, query).await
+        self.lists().documents(query).await
+    }
+
+    async fn list_places(&self, query: &ListQuery) -> Result<Page<DocumentPlace>> {
+        self.lists().places(query).await
+    }
+
+    async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count> {
+        self.lists().count(doctype, filters).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
