@@ -24,7 +24,7 @@ use aws_sdk_dynamodb::{
 
 use self::{
     item::{document_key, expectation, item_of, stored_of},
-    list::Lists,
+    list::{Limits, Lists},
     numbers::{Numbers, Taken},
 };
 use super::{
@@ -66,7 +66,7 @@ impl DynamoDocuments {
     }
 
     fn lists(&self) -> Lists<'_> {
-        Lists { client: &self.client, table: &self.tables.documents }
+        Lists { client: &self.client, table: &self.tables.documents, limits: Limits::DEFAULT }
     }
 
     /// Names what is to be named by a series.
