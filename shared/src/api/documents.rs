@@ -60,7 +60,7 @@ pub async fn create(call: &Call<'_>) -> Result<Response> {
         applied.insert("api".to_owned(), call.services.clock.now());
         let change = Change::Put { fields: new.fields.clone(), docstatus: new.docstatus };
         let write = Write::over(new.target()?, stored.as_ref(), change, applied, call.user()?);
-        match call.services.documents.commit(Commit { writes: vec![write], event: None }).await {
+        match call.services.documents.commit(Commit::of(write)).await {
             Ok(Committed::Now(mut documents)) => {
                 let document =
                     documents.pop().flatten().ok_or_else(|| Error::internal("nothing was created"))?;

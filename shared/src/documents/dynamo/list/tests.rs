@@ -35,7 +35,7 @@ impl Shelf {
             let change = Change::Put { fields, docstatus: DocStatus::Draft };
             let key = DocumentKey::new("Note", format!("N-{number:03}")).unwrap();
             let write = Write::over(Target::Named(key), None, change, Applied::new(), "someone");
-            store.commit(Commit { writes: vec![write], event: None }).await.unwrap();
+            store.commit(Commit::of(write)).await.unwrap();
         }
         Self { dynamo, limits: LOW }
     }
