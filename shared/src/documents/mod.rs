@@ -1,13 +1,15 @@
 //! Documents: ERPNext's unit of data, and the one trait behind which they live.
 //!
-//! A [`DocumentStore`] is, for now, the built-in one on DynamoDB ([`dynamo`]). Callers (the
-//! event worker, the API) read a document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them
-//! together with the record of the event they answer: both happen, or neither.
+//! A [`DocumentStore`] is, for now, the built-in one on DynamoDB ([`dynamo`]). Callers read a document, decide on
+//! [`Write`]s and [`commit`](DocumentStore::commit) them together with the record of what they answer, an event
+//! or a request ([`receipt`]): both happen, or neither. Routes do so through the [`Editor`], the event worker by
+//! itself.
 
 mod column;
 #[cfg(test)]
 mod contract;
 pub mod dynamo;
+mod editing;
 mod filter;
 mod key;
 mod list;
@@ -15,6 +17,7 @@ pub mod receipt;
 mod selection;
 mod series;
 
+pub use editing::{Changes, Created, Dialect, Editor, Expected, NewDocument};
 pub use filter::{Filter, Filters, MAX_FILTERS, MAX_VALUES, Operand, Operator};
 pub use key::{DocName, DocType, DocumentKey};
 pub use list::{Count, DocumentPlace, ListQuery, MAX_COUNT, MAX_OFFSET, MAX_PAGE, Order, OrderBy, Page};

@@ -105,6 +105,12 @@ impl DynamoDocuments {
             {
                 Err(conflict(expect))
             }
+            // A transaction is at work on it: nobody can say yet what is there.
+            Err(SdkError::ServiceError(e))
+                if matches!(e.err(), PutItemError::TransactionConflictException(_)) =>
+            {
+                Err(conflict(Expect::Revision(0)))
+            }
             Err(error) => Err(failed(error)),
         }
     }
