@@ -146,7 +146,7 @@ impl<T: Record> Records<T> {
 fn commit_of(key: &DocumentKey, stored: Option<&Stored>, change: Change, actor: &str) -> Commit {
     // Records have no source outside, so no version of one.
     let write = Write::over(Target::Named(key.clone()), stored, change, Applied::new(), actor);
-    Commit { writes: vec![write], event: None }
+    Commit::of(write)
 }
 
 /// Whether `expect` holds. A record that was removed is absent.
