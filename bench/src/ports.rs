@@ -8,8 +8,8 @@ use causeway::{
     clock::SystemClock,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
-        Applied, Commit, Committed, DocStatus, Document, DocumentKey, DocumentStore, Fields, ListQuery, Page,
-        Stored,
+        Applied, Commit, Committed, Count, DocStatus, DocType, Document, DocumentKey, DocumentStore, Fields,
+        Filters, ListQuery, Page, Stored,
     },
     queue::{Message, Queue},
     secrets::{Secret, SecretBundle, SecretStore},
@@ -38,7 +38,11 @@ impl DocumentStore for OneConnector {
     }
 
     async fn list(&self, _query: &ListQuery) -> Result<Page<Document>> {
-        Ok(Page { items: Vec::new(), next: None })
+        Ok(Page { items: Vec::new(), next: None, partial: false })
+    }
+
+    async fn count(&self, _doctype: &DocType, _filters: &Filters) -> Result<Count> {
+        Ok(Count { count: 0, approximate: false })
     }
 
     async fn commit(&self, _commit: Commit) -> Result<Committed> {

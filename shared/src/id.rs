@@ -3,6 +3,7 @@
 //! Event ids are derived from what the provider signed (UUIDv8, RFC 9562), so the same event has the same id
 //! however often it is delivered. Ids of what we make ourselves are UUIDv7: random, and in the order of time.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use ring::{
     digest::{Context, Digest, SHA256},
@@ -67,11 +68,15 @@ pub fn digest(parts: &[&[u8]]) -> Digest {
     hash.finish()
 }
 
-/// The id that `parts` always give: a UUIDv8 from their [`digest`].
+/// What `parts` always give, as 43 characters: their SHA-256, each part hashed with its length.
+pub fn digest_text(parts: &[&[u8]]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(digest(parts))
+}
+
+/// The id that `parts` always give: a UUIDv8 from their SHA-256, each part hashed with its length.
 pub fn derive(kind: IdKind, parts: &[&[u8]]) -> String {
-    let digest = digest(parts);
     let mut bytes = [0u8; 16];
-    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    bytes.copy_from_slice(&digest(parts).as_ref()[..16]);
     format!("{}{}", kind.prefix(), uuid::Builder::from_custom_bytes(bytes).into_uuid().simple())
 }
 

@@ -15,8 +15,8 @@ use causeway::{
     clock::{Clock, ManualClock},
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
-        Commit, Committed, Document, DocumentKey, DocumentStore, ListQuery, Page, Stored,
-        dynamo::DynamoDocuments,
+        Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Filters,
+        ListQuery, Page, Stored, dynamo::DynamoDocuments,
     },
     events::{Disposition, EventWorker, Ports, Received},
     integration_log::dynamo::DynamoLog,
@@ -125,6 +125,14 @@ impl DocumentStore for Faults {
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
         self.store.list(query).await
+    }
+
+    async fn list_places(&self, query: &ListQuery) -> Result<Page<DocumentPlace>> {
+        self.store.list_places(query).await
+    }
+
+    async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count> {
+        self.store.count(doctype, filters).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {

@@ -8,7 +8,7 @@ use super::{
     Call,
     endpoint::invoke,
     site,
-    v1::{auth, resource, service},
+    v1::{auth, client, resource, service},
     v2::{connector_status, connectors, documents, items, logs, parked, reports, root},
 };
 #[cfg(test)]
@@ -142,7 +142,18 @@ pub const ROUTES: &[Route] = routes! {
         POST "/api/method/ping" Public Free service::ping, "pong";
         GET  "/api/method/frappe.auth.get_logged_user" Key Read auth::get_logged_user, "Who the key belongs to";
         POST "/api/method/frappe.auth.get_logged_user" Key Read auth::get_logged_user, "Who the key belongs to";
+        GET  "/api/resource/{doctype}" Read List resource::list, "Lists documents of a DocType";
         GET  "/api/resource/{doctype}/{*name}" Read Read resource::get, "Gets a document", [DocumentNotFound];
+        GET  "/api/method/frappe.client.get_list" Named("read") List client::get_list, "Lists documents";
+        POST "/api/method/frappe.client.get_list" Named("read") List client::get_list, "Lists documents";
+        GET  "/api/method/frappe.client.get_count" Named("read") List client::get_count, "Counts documents";
+        POST "/api/method/frappe.client.get_count" Named("read") List client::get_count, "Counts documents";
+        GET  "/api/method/frappe.client.get" Named("read") Read client::get, "Gets a document by name or filters",
+            [DocumentNotFound];
+        POST "/api/method/frappe.client.get" Named("read") Read client::get, "Gets a document by name or filters",
+            [DocumentNotFound];
+        GET  "/api/method/frappe.client.get_value" Named("read") Read client::get_value, "Gets fields of a document";
+        POST "/api/method/frappe.client.get_value" Named("read") Read client::get_value, "Gets fields of a document";
     }
 };
 

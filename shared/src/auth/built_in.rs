@@ -119,7 +119,11 @@ impl<T: BuiltIn> Overlaid<T> {
         };
         page_after(built_in, place, limit, async |limit, cursor| {
             let page = self.records.list(limit, cursor).await?;
-            Ok(Page { items: page.items.into_iter().map(Known::Recorded).collect(), next: page.next })
+            Ok(Page {
+                items: page.items.into_iter().map(Known::Recorded).collect(),
+                next: page.next,
+                partial: page.partial,
+            })
         })
         .await
     }
@@ -187,10 +191,10 @@ pub async fn page_after<T>(
     let wanted = limit.saturating_sub(items.len());
     if wanted == 0 {
         let next = Some(cursor(&Place::BuiltIn(skip + items.len()))?);
-        return Ok(Page { items, next });
+        return Ok(Page { items, next, partial: false });
     }
     let page = stored(wanted, after).await?;
     items.extend(page.items);
     let next = page.next.map(|next| cursor(&Place::Stored(next))).transpose()?;
-    Ok(Page { items, next })
+    Ok(Page { items, next, partial: page.partial })
 }

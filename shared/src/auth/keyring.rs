@@ -132,7 +132,7 @@ impl Keyring {
         page_after(vec![ApiKey::built_in()], place, limit, async |limit, cursor| {
             let page = self.records.list(limit, cursor).await?;
             let items = page.items.into_iter().map(|stored| ApiKey::of(stored, now)).collect();
-            Ok(Page { items, next: page.next })
+            Ok(Page { items, next: page.next, partial: page.partial })
         })
         .await
     }

@@ -18,8 +18,8 @@ use crate::{
     clock::{Clock, ManualClock},
     connectors::{ConnectorRepository, ConnectorSettings},
     documents::{
-        Commit, Committed, Document, DocumentKey, DocumentStore, Expect, ListQuery, Page, Record, Stored,
-        dynamo::DynamoDocuments,
+        Commit, Committed, Count, DocType, Document, DocumentKey, DocumentStore, Expect, Filters, ListQuery,
+        Page, Record, Stored, dynamo::DynamoDocuments,
     },
     secrets::Secret,
     testing::{Dynamo, MemorySecrets, settings, start},
@@ -39,6 +39,9 @@ impl DocumentStore for Counting {
     }
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
         self.inner.list(query).await
+    }
+    async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count> {
+        self.inner.count(doctype, filters).await
     }
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         self.inner.commit(commit).await

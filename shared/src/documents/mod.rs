@@ -1,18 +1,30 @@
 //! Documents: ERPNext's unit of data, and the one trait behind which they live.
 //!
-//! A [`DocumentStore`] is, for now, the built-in one on DynamoDB ([`dynamo`]). Callers (the
-//! event worker, the API) read a document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them
-//! together with the record of the event they answer: both happen, or neither.
+//! A [`DocumentStore`] is, for now, the built-in one on DynamoDB ([`dynamo`]). Callers read a document, decide on
+//! [`Write`]s and [`commit`](DocumentStore::commit) them together with the record of what they answer, an event
+//! or a request ([`receipt`]): both happen, or neither. Routes do so through the [`Editor`], the event worker by
+//! itself.
 
+mod column;
 #[cfg(test)]
 mod contract;
 pub mod dynamo;
+mod editing;
+mod filter;
 mod key;
+mod list;
+pub mod receipt;
 mod records;
+mod selection;
 mod series;
 
+pub use editing::{Changes, Created, Dialect, Editor, Expected, NewDocument};
+pub use filter::{Filter, Filters, MAX_FILTERS, MAX_VALUES, Operand, Operator};
 pub use key::{DocName, DocType, DocumentKey};
+pub use list::{Count, DocumentPlace, ListQuery, MAX_COUNT, MAX_OFFSET, MAX_PAGE, Order, OrderBy, Page};
+pub use receipt::{Answer, IdempotencyKey, Receipt};
 pub use records::{Record, Recorded, Records, Saved};
+pub use selection::Selection;
 pub use series::Series;
 
 use std::collections::BTreeMap;
@@ -64,7 +76,7 @@ impl From<DocStatus> for u8 {
 pub type Applied = BTreeMap<String, Timestamp>;
 
 /// A document as it is stored.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// DocType and name.
     pub key: DocumentKey,
@@ -231,6 +243,15 @@ pub struct Commit {
     pub writes: Vec<Write>,
     /// The event that is done with these writes, if they answer one.
     pub event: Option<EventCompletion>,
+    /// What a repeat of the request is recognised by and answered with, if it may be repeated.
+    pub receipt: Option<Receipt>,
+}
+
+impl Commit {
+    /// One write that answers no event.
+    pub fn of(write: Write) -> Self {
+        Self { writes: vec![write], event: None, receipt: None }
+    }
 }
 
 /// The largest document, in bytes of JSON: an answer of the API holds it whole (Lambda's limit is 6 MB, and its
@@ -252,28 +273,8 @@ pub enum Committed {
     Before,
     /// The event is parked; nothing was written. Commit again with `release_parked` set on the completion.
     Parked,
-}
-
-/// Which documents, in which direction.
-#[derive(Debug, Clone)]
-pub struct ListQuery {
-    /// The DocType.
-    pub doctype: DocType,
-    /// At most this many, 1 to 500.
-    pub limit: usize,
-    /// Newest `modified` first, or oldest first.
-    pub newest_first: bool,
-    /// Where the last page ended, as it said itself.
-    pub cursor: Option<String>,
-}
-
-/// A page of a list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page<T> {
-    /// The things.
-    pub items: Vec<T>,
-    /// Where the next page starts; `None` at the end.
-    pub next: Option<String>,
+    /// The same request happened before; nothing was written. Its answer.
+    Answered(Answer),
 }
 
 /// Where documents live. Every implementation passes the same contract (`documents::contract`).
@@ -282,14 +283,25 @@ pub trait DocumentStore: Send + Sync {
     /// What is under `key`, read consistently; `None` if nothing ever was.
     async fn read(&self, key: &DocumentKey) -> Result<Option<Stored>>;
 
-    /// Documents of one DocType in the order of `modified`, ties in the order of their names. A document that
-    /// changes while pages are read may be seen twice or at its new place, never lost from both.
+    /// Documents of one DocType in the order asked for, ties of `modified` in the order of their names. A document
+    /// that changes while pages are read may be seen twice or at its new place, never lost from both.
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>>;
+
+    /// The same list where names and `modified` are all that is wanted: cheaper where a store can tell them without
+    /// reading the documents.
+    async fn list_places(&self, query: &ListQuery) -> Result<Page<DocumentPlace>> {
+        Ok(self.list(query).await?.map(|document| document.place()))
+    }
+
+    /// How many documents of `doctype` there are that `filters` ask for.
+    async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count>;
 
     /// All of `commit`, or nothing.
     ///
     /// Fails with `revision_conflict` when an expectation no longer holds or another write was in the way:
-    /// read again and decide anew. Fails with `document_exists` when [`Expect::Absent`] finds something.
+    /// read again and decide anew. Fails with `document_exists` when [`Expect::Absent`] finds something. With a
+    /// receipt, fails with `idempotency_in_flight` when another commit of the same request is under way, and with
+    /// `idempotency_key_reused` when its key was another request's.
     async fn commit(&self, commit: Commit) -> Result<Committed>;
 
     /// The document under `key`; `None` if it does not exist or was deleted.
@@ -302,18 +314,33 @@ pub trait DocumentStore: Send + Sync {
 }
 
 impl Document {
+    /// Where it stands in a list.
+    pub fn place(&self) -> DocumentPlace {
+        DocumentPlace { key: self.key.clone(), modified: self.modified }
+    }
+
+    /// Its `field`, as [`to_json`](Self::to_json) has it; null if it has none.
+    pub fn value(&self, field: &str) -> Value {
+        match field {
+            "doctype" => self.key.doctype.as_str().into(),
+            "name" => self.key.name.as_str().into(),
+            "docstatus" => u8::from(self.docstatus).into(),
+            "creation" => crate::clock::rfc3339(self.creation).into(),
+            "owner" => self.owner.as_str().into(),
+            "modified" => crate::clock::rfc3339(self.modified).into(),
+            "modified_by" => self.modified_by.as_str().into(),
+            "revision" => self.revision.into(),
+            field => self.fields.get(field).cloned().unwrap_or_default(),
+        }
+    }
+
     /// The document as the API and mappings see it: its fields, flat, with the ones every document has.
     pub fn to_json(&self) -> Value {
         let mut flat = Map::with_capacity(self.fields.len() + SYSTEM_FIELDS.len());
-        flat.insert("doctype".into(), self.key.doctype.as_str().into());
-        flat.insert("name".into(), self.key.name.as_str().into());
+        let (first, last) = SYSTEM_FIELDS.split_at(2);
+        flat.extend(first.iter().map(|field| ((*field).to_owned(), self.value(field))));
         flat.extend(self.fields.clone());
-        flat.insert("docstatus".into(), u8::from(self.docstatus).into());
-        flat.insert("creation".into(), crate::clock::rfc3339(self.creation).into());
-        flat.insert("owner".into(), self.owner.as_str().into());
-        flat.insert("modified".into(), crate::clock::rfc3339(self.modified).into());
-        flat.insert("modified_by".into(), self.modified_by.as_str().into());
-        flat.insert("revision".into(), self.revision.into());
+        flat.extend(last.iter().map(|field| ((*field).to_owned(), self.value(field))));
         Value::Object(flat)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Applied, Change, Commit, Committed, DocStatus, DocType, Document, DocumentKey, DocumentStore, Expect,
-    ListQuery, Page, Stored, Target, Write,
+    ListQuery, Order, Page, Stored, Target, Write,
 };
 use crate::{Error, ErrorCode, Result};
 
@@ -86,9 +86,12 @@ impl<T: Record> Records<T> {
     /// A page of at most `limit` records, those changed longest ago first.
     pub async fn list(&self, limit: usize, cursor: Option<String>) -> Result<Page<Recorded<T>>> {
         let doctype = DocType::new(T::DOCTYPE)?;
-        let page = self.store.list(&ListQuery { doctype, limit, newest_first: false, cursor }).await?;
+        let page = self
+            .store
+            .list(&ListQuery { order: Order::OLDEST_FIRST, cursor, ..ListQuery::new(doctype, limit) })
+            .await?;
         let items = page.items.into_iter().map(parse).collect::<Result<_>>()?;
-        Ok(Page { items, next: page.next })
+        Ok(Page { items, next: page.next, partial: page.partial })
     }
 
     /// Creates `record` or replaces the one of its name; it must be valid. What `expect` says must hold of the
@@ -146,7 +149,7 @@ impl<T: Record> Records<T> {
 fn commit_of(key: &DocumentKey, stored: Option<&Stored>, change: Change, actor: &str) -> Commit {
     // Records have no source outside, so no version of one.
     let write = Write::over(Target::Named(key.clone()), stored, change, Applied::new(), actor);
-    Commit { writes: vec![write], event: None }
+    Commit::of(write)
 }
 
 /// Whether `expect` holds. A record that was removed is absent.

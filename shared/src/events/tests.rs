@@ -20,8 +20,8 @@ use crate::{
     clock::Clock,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
-        Change, Commit, Committed, DocStatus, Document, DocumentStore, Expect, ListQuery, Page, Stored,
-        Target,
+        Change, Commit, Committed, Count, DocStatus, DocType, Document, DocumentStore, Expect, Filters,
+        ListQuery, Page, Stored, Target,
     },
     parking::{Cargo, Discard, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept},
     queue::Message,
@@ -228,7 +228,7 @@ async fn the_log_names_the_document_that_was_made_although_other_names_were_take
         let key = DocumentKey::new("Invoice", format!("INV-{number:04}")).unwrap();
         let write =
             Write::over(Target::Named(key), None, change, crate::documents::Applied::new(), "someone");
-        rig.ports.documents.commit(Commit { writes: vec![write], event: None }).await.unwrap();
+        rig.ports.documents.commit(Commit::of(write)).await.unwrap();
     }
     rig.work(&message("evt_1", &json!({ "event": "number" }))).await;
     assert_eq!(rig.entry("evt_1").await.document.unwrap().name.as_str(), "INV-0004");
@@ -259,7 +259,7 @@ async fn what_waits_is_found_by_the_sweeper_if_nobody_freed_it() {
     let change = Change::Put { fields: serde_json::Map::new(), docstatus: DocStatus::Draft };
     let key = DocumentKey::new("Order", "O-1").unwrap();
     let write = Write::over(Target::Named(key), None, change, crate::documents::Applied::new(), "someone");
-    rig.ports.documents.commit(Commit { writes: vec![write], event: None }).await.unwrap();
+    rig.ports.documents.commit(Commit::of(write)).await.unwrap();
     let sweeper = sweeper(&rig);
     assert_eq!(sweeper.sweep(Timestamp::MAX).await.unwrap(), Swept::Sent(0), "it is not due yet");
     rig.clock.advance(SignedDuration::from_mins(2));
@@ -411,6 +411,9 @@ impl DocumentStore for Faulty {
     }
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
         self.inner.list(query).await
+    }
+    async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count> {
+        self.inner.count(doctype, filters).await
     }
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         assert!(!is_due(&self.panics), "told to panic");
@@ -658,6 +661,9 @@ impl DocumentStore for Unreadable {
         Err(Error::unavailable("DynamoDB", "told to fail"))
     }
     async fn list(&self, _: &ListQuery) -> Result<Page<Document>> {
+        Err(Error::unavailable("DynamoDB", "told to fail"))
+    }
+    async fn count(&self, _: &DocType, _: &Filters) -> Result<Count> {
         Err(Error::unavailable("DynamoDB", "told to fail"))
     }
     async fn commit(&self, _: Commit) -> Result<Committed> {

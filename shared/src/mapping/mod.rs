@@ -37,8 +37,10 @@ mod time;
 pub use condition::Condition;
 pub use convert::Conversion;
 pub use field::FieldRule;
+pub(crate) use number::{of as decimal, same as same_number};
 pub use source::Source;
 pub use table::TableRule;
+pub(crate) use time::in_utc;
 pub use time::{is_zone, latest_plausible, resolve_local};
 
 use std::collections::HashSet;

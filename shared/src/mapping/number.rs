@@ -64,7 +64,7 @@ pub(crate) fn json(number: Decimal) -> Option<Value> {
 }
 
 /// Whether two values are the same, numbers by what they are worth: `1`, `1.0` and `1e0` are one number.
-pub(super) fn same(a: &Value, b: &Value) -> bool {
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => match (parse(x.as_str()), parse(y.as_str())) {
             (Some(x), Some(y)) => x == y,

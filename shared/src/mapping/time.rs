@@ -52,6 +52,12 @@ pub(super) fn instant(text: &str, zone: &str, not_after: Timestamp) -> Result<Ti
         .ok_or_else(|| Fault::invalid(format!("{:?} is not a time", cut(text))))
 }
 
+/// The instant that `text` says: RFC 3339 with an offset, or a date or time without one, taken as UTC.
+pub(crate) fn in_utc(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    with_offset(text).or_else(|| TimeZone::UTC.to_timestamp(local(text)?).ok())
+}
+
 /// Whether there is such a zone.
 pub fn is_zone(name: &str) -> bool {
     find_zone(name).is_some()

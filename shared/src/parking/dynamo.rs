@@ -326,7 +326,7 @@ impl ParkingLot for DynamoParking {
             None => None,
         };
         let items = answer.items.unwrap_or_default().iter().map(id_of).collect::<Result<_>>()?;
-        Ok(Page { items, next })
+        Ok(Page { items, next, partial: false })
     }
 
     async fn list(&self, query: &ParkedQuery) -> Result<Page<ParkedItem>> {
@@ -354,6 +354,6 @@ impl ParkingLot for DynamoParking {
         };
         let ids: Vec<String> = places.iter().map(|(_, key)| id_of(key)).collect::<Result<_>>()?;
         let mut found = self.fetch(places.into_iter().map(|(_, key)| key).collect()).await?;
-        Ok(Page { items: ids.iter().filter_map(|id| found.remove(id)).collect(), next })
+        Ok(Page { items: ids.iter().filter_map(|id| found.remove(id)).collect(), next, partial: false })
     }
 }

@@ -127,7 +127,7 @@ impl Rig {
         let stored = self.documents.read(&key).await.unwrap();
         let target = Target::Named(key.clone());
         let write = Write::over(target, stored.as_ref(), change, Versions::new(), "someone");
-        self.documents.commit(Commit { writes: vec![write], event: None }).await.unwrap();
+        self.documents.commit(Commit::of(write)).await.unwrap();
         self.current(&key).await
     }
 
@@ -568,7 +568,7 @@ async fn a_parked_change_is_replayed_from_the_document_as_it_is() {
         let change = Change::Put { fields, docstatus: DocStatus::Submitted };
         let write =
             Write::over(Target::Named(key.clone()), stored.as_ref(), change, Versions::new(), "someone");
-        rig.ports.documents.commit(Commit { writes: vec![write], event: None }).await.unwrap();
+        rig.ports.documents.commit(Commit::of(write)).await.unwrap();
     };
     put("much").await;
     let stored = rig.ports.documents.read(&key).await.unwrap().unwrap();

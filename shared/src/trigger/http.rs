@@ -180,6 +180,15 @@ impl Response {
         self
     }
 
+    /// With another member in a body that is an object.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: Value) -> Self {
+        if let Value::Object(members) = &mut self.body {
+            members.insert(name.to_owned(), value);
+        }
+        self
+    }
+
     /// The problem (RFC 9457) that `error` is to its caller.
     pub fn problem(error: &Error) -> Self {
         let status = status(error.code().kind());
@@ -194,14 +203,19 @@ impl Response {
         if !error.field_errors().is_empty() {
             body["errors"] = json!(error.field_errors());
         }
-        let response = Self { content_type: "application/problem+json", ..Self::json(status, body) };
-        let wait = match code.kind() {
+        Self { content_type: "application/problem+json", ..Self::json(status, body) }.with_retry_after(error)
+    }
+
+    /// With `Retry-After`, if `error` may pass by itself.
+    #[must_use]
+    pub fn with_retry_after(self, error: &Error) -> Self {
+        let wait = match error.code().kind() {
             Kind::Unavailable => Some(error.retry_after_seconds().unwrap_or(RETRY_AFTER_SECONDS)),
             _ => error.retry_after_seconds(),
         };
         match wait {
-            Some(seconds) => response.with_header(header::RETRY_AFTER, &seconds.to_string()),
-            None => response,
+            Some(seconds) => self.with_header(header::RETRY_AFTER, &seconds.to_string()),
+            None => self,
         }
     }
 }
@@ -215,6 +229,7 @@ fn status(kind: Kind) -> StatusCode {
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
         Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Precondition => StatusCode::PRECONDITION_FAILED,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,

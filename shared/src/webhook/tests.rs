@@ -19,8 +19,8 @@ use crate::{
     clock::ManualClock,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
-        Commit, Committed, Document, DocumentKey, DocumentStore, ListQuery, Page, Stored,
-        dynamo::DynamoDocuments,
+        Commit, Committed, Count, DocType, Document, DocumentKey, DocumentStore, Filters, ListQuery, Page,
+        Stored, dynamo::DynamoDocuments,
     },
     queue::{Body, InboundEvent, Message},
     testing::{Dynamo, MemoryQueue, MemorySecrets, settings, start},
@@ -44,6 +44,9 @@ impl DocumentStore for Counting {
     }
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
         self.inner.list(query).await
+    }
+    async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count> {
+        self.inner.count(doctype, filters).await
     }
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         self.inner.commit(commit).await

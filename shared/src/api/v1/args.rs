@@ -22,7 +22,7 @@ use crate::{
     trigger::http::Request,
 };
 
-/// The most arguments a call has.
+/// The most arguments a form has.
 const MAX_ARGUMENTS: usize = 1_000;
 /// Arguments that mean something when they are empty.
 const MAY_BE_EMPTY: [&str; 1] = ["value"];
@@ -64,9 +64,6 @@ pub fn given(request: &Request) -> Result<Map<String, Value>> {
     for name in NOT_ARGUMENTS {
         given.shift_remove(name);
     }
-    if given.len() > MAX_ARGUMENTS {
-        return Err(Error::field("", "too_long", format!("at most {MAX_ARGUMENTS} arguments")));
-    }
     Ok(given)
 }
 
@@ -104,7 +101,14 @@ fn body(request: &Request) -> Result<Map<String, Value>> {
         return Ok(Map::new());
     }
     if is_form(request) {
-        let pairs = form_urlencoded::parse(bytes).take(MAX_ARGUMENTS + 1);
+        if form_urlencoded::parse(bytes).nth(MAX_ARGUMENTS).is_some() {
+            return Err(Error::field(
+                "",
+                "too_long",
+                format!("a form has at most {MAX_ARGUMENTS} arguments"),
+            ));
+        }
+        let pairs = form_urlencoded::parse(bytes);
         return Ok(pairs.map(|(name, value)| (name.into_owned(), Value::from(value.into_owned()))).collect());
     }
     match request.json()? {
@@ -129,7 +133,9 @@ pub fn command(request: &Request) -> Option<String> {
             .ok()
             .and_then(|body| body["cmd"].as_str().map(ToOwned::to_owned))
     };
-    named.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_')))
+    named.filter(|name| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_'))
+    })
 }
 
 /// A text; a number is taken for its digits.
@@ -233,4 +239,94 @@ schema! {
     Flag { "type": "boolean" }
     Json {}
     Doc { "type": "object", "additionalProperties": true }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::rig::asked;
+
+    fn form(path_and_query: &str, body: &str) -> Request {
+        let mut request = asked("POST", path_and_query, None, None);
+        let kind = "application/x-www-form-urlencoded; charset=UTF-8".parse().unwrap();
+        request.headers.insert(header::CONTENT_TYPE, kind);
+        request.body = Ok(body.as_bytes().to_vec());
+        request
+    }
+
+    #[test]
+    fn the_body_lies_over_the_query() {
+        let request = form("/?doctype=Item&limit=1&version=v1&_=7", "limit=2&cmd=frappe.client.get_list");
+        assert_eq!(Value::Object(given(&request).unwrap()), json!({ "doctype": "Item", "limit": "2" }));
+        let request = asked("POST", "/?limit=1", None, Some(&json!({ "limit": 3, "doc": { "a": 1.50 } })));
+        assert_eq!(given(&request).unwrap()["limit"], 3);
+    }
+
+    #[test]
+    fn json_is_read_whatever_it_is_called_and_what_is_no_object_is_refused() {
+        let mut request = asked("POST", "/", None, None);
+        request.body = Ok(br#"{"a": 1}"#.to_vec());
+        assert_eq!(given(&request).unwrap()["a"], 1);
+        for body in ["[1]", "{", "a=1", "\u{1}"] {
+            request.body = Ok(body.as_bytes().to_vec());
+            assert_eq!(given(&request).unwrap_err().code(), ErrorCode::MalformedBody, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_document_is_the_body_or_what_data_holds() {
+        let expected = json!({ "name": "A", "qty": 1 });
+        for request in [
+            asked("POST", "/", None, Some(&expected)),
+            asked("POST", "/", None, Some(&json!({ "data": expected }))),
+            asked("POST", "/", None, Some(&json!({ "data": expected.to_string() }))),
+            form("/", "data=%7B%22name%22%3A%22A%22%2C%22qty%22%3A1%7D"),
+        ] {
+            assert_eq!(Value::Object(document(&request).unwrap()), expected);
+        }
+        let text = document(&form("/", "data=A")).unwrap_err();
+        assert_eq!(text.field_errors()[0].field, "data");
+    }
+
+    #[test]
+    fn a_form_with_too_many_arguments_is_refused_and_not_cut() {
+        let fits = "a=1&".repeat(MAX_ARGUMENTS);
+        assert!(given(&form("/", &fits)).is_ok());
+        assert!(given(&form("/", &(fits + "a=1"))).is_err());
+    }
+
+    #[test]
+    fn numbers_flags_and_json_are_taken_as_text_too() {
+        fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {
+            serde_json::from_str(&value.to_string()).ok()
+        }
+        for (value, number) in
+            [(json!(20), Some(20)), (json!("20"), Some(20)), (json!("-1"), None), (json!(1.5), None)]
+        {
+            assert_eq!(read::<Whole>(&value).map(|Whole(n)| n), number, "{value}");
+        }
+        for (value, flag) in [(json!("True"), Some(true)), (json!(0), Some(false)), (json!("perhaps"), None)]
+        {
+            assert_eq!(read::<Flag>(&value).map(|Flag(yes)| yes), flag, "{value}");
+        }
+        assert_eq!(read::<Json>(&json!("[1, 2]")).unwrap().0, json!([1, 2]));
+        assert_eq!(read::<Json>(&json!("name")).unwrap().0, json!("name"));
+        assert_eq!(read::<Text>(&json!(1.50)).unwrap().0, "1.5");
+        assert!(read::<Doc>(&json!("[]")).is_none());
+    }
+
+    #[test]
+    fn only_a_plain_method_is_a_command() {
+        assert_eq!(
+            command(&form("/", "cmd=frappe.client.delete&name=a")).as_deref(),
+            Some("frappe.client.delete")
+        );
+        let json = asked("POST", "/", None, Some(&json!({ "cmd": "ping" })));
+        assert_eq!(command(&json).as_deref(), Some("ping"));
+        for body in ["cmd=a/b", "cmd=..%2Fv2%3F", "a=b", ""] {
+            assert_eq!(command(&form("/", body)), None, "{body}");
+        }
+    }
 }

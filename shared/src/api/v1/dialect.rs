@@ -52,7 +52,7 @@ pub fn refusal(error: &Error, path: &str) -> Response {
     if !error.field_errors().is_empty() {
         body["errors"] = json!(error.field_errors());
     }
-    Response::json(status, body)
+    Response::json(status, body).with_retry_after(error)
 }
 
 /// `_server_messages`: a text that is JSON, a list of texts that are JSON.
@@ -93,6 +93,7 @@ fn exception(error: &Error, path: &str) -> Exception {
             Kind::Forbidden | Kind::Method => PERMISSION,
             Kind::NotFound => MISSING,
             Kind::Invalid | Kind::Unprocessable => VALIDATION,
+            Kind::Precondition => STALE,
             Kind::Conflict => (VALIDATION.0, StatusCode::CONFLICT),
             Kind::TooLarge => (VALIDATION.0, StatusCode::PAYLOAD_TOO_LARGE),
             Kind::Unsupported => ("UnsupportedMediaType", StatusCode::UNSUPPORTED_MEDIA_TYPE),

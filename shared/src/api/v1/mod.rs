@@ -6,8 +6,10 @@
 
 pub mod args;
 pub mod auth;
+pub mod client;
 pub mod dialect;
 pub mod envelope;
+mod list;
 pub mod notice;
 pub mod resource;
 pub mod service;

@@ -166,6 +166,163 @@ async fn a_document_that_is_not_there_is_refused_as_recorded() {
     assert!(answer.body.get("exc").is_none());
 }
 
+/// Orders `A` (changed first) to `D`, of which one is large.
+async fn orders() -> Site {
+    let site = Site::start().await;
+    for (name, customer, total) in [("A", "Nord", 5), ("B", "Süd", 10), ("C", "Nord", 1250), ("D", "", 0)] {
+        let order = json!({
+            "name": name, "customer": customer, "grand_total": total,
+            "items": [{ "item_code": format!("ITEM-{name}"), "qty": total }],
+        });
+        let answer = site.send(asked("POST", "/v2/documents/Sales%20Order", Some(TOKEN), Some(&order))).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        site.rig.clock.advance(jiff::SignedDuration::from_secs(1));
+    }
+    site
+}
+
+const ORDERS: &str = "/api/resource/Sales%20Order";
+
+/// The names of a list's rows.
+fn names(answer: &Response, member: &str) -> String {
+    let rows = answer.body[member].as_array().unwrap_or_else(|| panic!("{}", answer.body));
+    rows.iter().map(|row| row["name"].as_str().unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn a_list_shows_names_newest_first_unless_it_is_asked_for_more() {
+    let site = orders().await;
+    let plain = site.get(ORDERS).await;
+    recorded!("22_list_default").is_answered_by(&plain);
+    assert_eq!(plain.body["data"], json!([{"name": "D"}, {"name": "C"}, {"name": "B"}, {"name": "A"}]));
+    let query = "fields=[\"name\",\"modified\",\"customer\",\"docstatus\",\"grand_total\"]\
+        &filters=[[\"modified\",\">\",\"2026-11-23 09:00:00.500000\"]]&order_by=modified asc&limit_page_length=2";
+    let asked = site.get(&format!("{ORDERS}?{query}")).await;
+    recorded!("20_list_modified_gt").is_answered_by(&asked);
+    assert_eq!(
+        asked.body["data"][0],
+        json!({
+            "name": "B", "modified": "2026-11-23 09:00:01.000000", "customer": "Süd", "docstatus": 0,
+            "grand_total": 10,
+        })
+    );
+    assert_eq!(names(&asked, "data"), "B C");
+}
+
+#[tokio::test]
+async fn filters_fields_and_pages_are_taken_in_every_form_that_clients_write() {
+    let site = orders().await;
+    for (query, expected) in [
+        ("filters={\"customer\":\"Nord\"}", "C A"),
+        ("filters=[[\"Sales Order\",\"grand_total\",\">=\",10]]", "C B"),
+        ("filters=[[\"customer\",\"like\",\"s%\"]]", "B"),
+        ("filters=[[\"customer\",\"not like\",\"n%25\"]]", "D B"),
+        ("filters=[[\"name\",\"in\",[\"A\",\"B\",\"Z\"]]]", "B A"),
+        ("filters={\"name\":[\"not in\",\"A,B\"]}", "D C"),
+        ("filters={\"grand_total\":[\"between\",[5,10]]}", "B A"),
+        ("filters=[[\"customer\",\"is\",\"not set\"]]", "D"),
+        ("filters=[[\"Sales Order Item\",\"item_code\",\"=\",\"ITEM-C\"]]", "C"),
+        ("or_filters=[[\"name\",\"=\",\"A\"],[\"grand_total\",\">\",1000]]", "C A"),
+        ("order_by=name asc&limit_start=1&limit_page_length=2", "B C"),
+        ("order_by=`tabSales Order`.`name` desc&limit=1", "D"),
+        ("order_by=&filters=[]&limit_page_length=0", "D C B A"),
+        ("fields=[\"*\"]&limit=1&unknown=1&debug=true", "D"),
+        ("filters=B", "B"),
+    ] {
+        let query = query.replace("s%\"", "s%25\"");
+        assert_eq!(names(&site.get(&format!("{ORDERS}?{query}")).await, "data"), expected, "{query}");
+        let as_method = format!("/api/method/frappe.client.get_list?doctype=Sales Order&{query}");
+        assert_eq!(names(&site.get(&as_method).await, "message"), expected, "{query}");
+    }
+    let rows = site.get(&format!("{ORDERS}?fields=[\"name\",\"grand_total\"]&limit=1&as_dict=False")).await;
+    assert_eq!(rows.body["data"], json!([["D", 0]]));
+    let whole = site.get(&format!("{ORDERS}?fields=*&limit=1")).await.body["data"][0].clone();
+    assert_eq!((whole.get("items"), &whole["owner"]), (None, &json!("Administrator")));
+}
+
+#[tokio::test]
+async fn what_a_list_cannot_do_is_refused_and_named() {
+    let site = orders().await;
+    let bad_field = site.get(&format!("{ORDERS}?fields=[\"sleep(1)\"]")).await;
+    recorded!("71_err_bad_field").is_answered_by(&bad_field);
+    for (query, exc_type, named) in [
+        ("order_by=grand_total desc", "DataError", "modified"),
+        ("filters=[[\"a\",\"descendants of\",\"b\"]]", "ValidationError", "descendants of"),
+        ("filters=[[\"a\"", "ValidationError", "filters"),
+        ("group_by=customer", "ValidationError", "group_by"),
+        ("limit_start=10001", "ValidationError", "limit_start"),
+        ("limit_page_length=some", "ValidationError", "whole number"),
+    ] {
+        let answer = site.get(&format!("{ORDERS}?{query}")).await;
+        assert_eq!((answer.status.as_u16(), &answer.body["exc_type"]), (417, &json!(exc_type)), "{query}");
+        let message = first_message(&answer.body)["message"].clone();
+        assert!(message.as_str().unwrap().contains(named), "{query}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn documents_are_counted_and_looked_up_by_filters() {
+    let site = orders().await;
+    let method =
+        |name: &str, query: &str| format!("/api/method/frappe.client.{name}?doctype=Sales Order&{query}");
+    let told = async |name: &str, query: &str| site.get(&method(name, query)).await.body["message"].clone();
+    assert_eq!(told("get_count", "").await, 4);
+    assert_eq!(told("get_count", "filters={\"customer\":\"Nord\"}").await, 2);
+    assert_eq!(
+        told("get_value", "fieldname=grand_total&filters={\"name\":\"B\"}").await,
+        json!({"grand_total": 10})
+    );
+    assert_eq!(
+        told("get_value", "fieldname=[\"name\",\"customer\"]&filters=B&as_dict=0").await,
+        json!(["B", "Süd"])
+    );
+    assert_eq!(told("get_value", "fieldname=customer&filters=B&as_dict=0").await, "Süd");
+    assert_eq!(told("get_value", "fieldname=customer&filters=Z").await, json!({}));
+    assert_eq!(told("get", "name=C").await["grand_total"], 1250);
+    assert_eq!(told("get", "filters={\"customer\":\"Nord\"}").await["name"], "C");
+    let missing = site.get(&method("get", "filters={\"customer\":\"West\"}")).await;
+    assert_eq!((missing.status.as_u16(), &missing.body["exc_type"]), (404, &json!("DoesNotExistError")));
+    let form = site
+        .send(form(
+            "POST",
+            "/api/method/frappe.client.get_count",
+            &[("doctype", "Sales Order"), ("debug", "True")],
+        ))
+        .await;
+    assert_eq!(form.body["message"], 4);
+    let without = site.get("/api/method/frappe.client.get_list").await;
+    assert_eq!(without.body["exc_type"], "MandatoryError");
+    let own = site.get("/api/method/frappe.client.get_list?doctype=User").await;
+    assert_eq!((own.status.as_u16(), &own.body["exc_type"]), (403, &json!("PermissionError")));
+}
+
+#[tokio::test]
+async fn a_list_longer_than_an_answer_is_refused_and_not_cut() {
+    let site = Site::start().await;
+    let text = "x".repeat(700_000);
+    for number in 0..5 {
+        let large = json!({ "name": format!("L-{number}"), "text": text });
+        let answer = site.send(asked("POST", "/v2/documents/Large", Some(TOKEN), Some(&large))).await;
+        assert_eq!(answer.status, 201);
+    }
+    assert_eq!(names(&site.get("/api/resource/Large?limit_page_length=0").await, "data").len(), 19);
+    let answer = site.get("/api/resource/Large?fields=[\"*\"]&limit_page_length=0").await;
+    assert_eq!((answer.status.as_u16(), &answer.body["exc_type"]), (417, &json!("ValidationError")));
+    assert!(answer.body["exception"].as_str().unwrap().contains("limit_page_length"));
+    assert_eq!(names(&site.get("/api/resource/Large?fields=[\"*\"]&limit=2").await, "data"), "L-4 L-3");
+}
+
+#[tokio::test]
+async fn a_limit_is_refused_as_frappe_refuses() {
+    let limits =
+        crate::rate_limit::Limits::parse(r#"{"read": {"limit": 1, "window_seconds": 60, "burst": 1}}"#);
+    let site = Site::limited(limits.unwrap(), false).await;
+    site.get("/api/method/frappe.auth.get_logged_user").await;
+    let refused = site.get("/api/method/frappe.auth.get_logged_user").await;
+    assert_eq!((refused.status.as_u16(), &refused.body["exc_type"]), (429, &json!("TooManyRequestsError")));
+    assert!(refused.headers.contains_key("retry-after"));
+}
+
 #[tokio::test]
 async fn messages_cannot_carry_markup() {
     let answer = Site::start().await.get("/api/method/%3Cb%3E").await;

@@ -38,7 +38,7 @@ impl JsonSchema for SentSettings {
 pub async fn list(call: &Call<'_>, Query(paging): Query<Paging>) -> Result<Many<ConnectorSettings>> {
     let page = call.services.connectors.list(paging.limit.get(), paging.cursor).await?;
     let items = page.items.into_iter().map(|record| record.value).collect();
-    Ok(Many { items, next: page.next, partial: false })
+    Ok(Many { items, next: page.next, partial: page.partial })
 }
 
 /// `GET /v2/connectors/{connector}`.

@@ -123,15 +123,28 @@ fn applied_of(item: &Item) -> Result<Applied> {
 
 /// What an item says is stored.
 pub fn stored_of(item: &Item) -> Result<Stored> {
+    Ok(sized(item)?.0)
+}
+
+/// The document that an item is, and how many bytes of JSON its fields are; `None` if it is a tombstone.
+pub fn live_of(item: &Item) -> Result<Option<(Document, usize)>> {
+    Ok(match sized(item)? {
+        (Stored::Live(document), bytes) => Some((document, bytes)),
+        (Stored::Deleted(_), _) => None,
+    })
+}
+
+fn sized(item: &Item) -> Result<(Stored, usize)> {
     let attributes = Attributes(item);
     let key = key_of(attributes.text("pk")?)?;
     let (revision, modified) = (attributes.number("rev")?, attributes.time("modified")?);
     let applied = applied_of(item)?;
     if item.contains_key("deleted") {
-        return Ok(Stored::Deleted(Tombstone { key, revision, deleted_at: modified, applied }));
+        return Ok((Stored::Deleted(Tombstone { key, revision, deleted_at: modified, applied }), 0));
     }
+    let body = attributes.body("body")?;
     let docstatus = u8::try_from(attributes.number("docstatus")?).map_err(Error::internal)?;
-    Ok(Stored::Live(Document {
+    let document = Document {
         key,
         docstatus: DocStatus::try_from(docstatus).map_err(Error::internal)?,
         modified,
@@ -139,7 +152,8 @@ pub fn stored_of(item: &Item) -> Result<Stored> {
         creation: attributes.time("creation")?,
         owner: attributes.text("owner")?.to_owned(),
         revision,
-        fields: object(attributes.json("body")?)?,
+        fields: object(serde_json::from_str(&body).map_err(Error::internal)?)?,
         applied,
-    }))
+    };
+    Ok((Stored::Live(document), body.len()))
 }
