@@ -23,6 +23,8 @@ pub enum Kind {
     Method,
     /// It clashes with the present state.
     Conflict,
+    /// What the request demands of the present state is not so.
+    Precondition,
     /// It is larger than the limit.
     TooLarge,
     /// Its content type is not one we take.
@@ -121,10 +123,16 @@ error_codes! {
     DocumentExists = "document_exists", Conflict, "The document already exists";
     /// The document changed since it was read.
     RevisionConflict = "revision_conflict", Conflict, "The document has changed";
+    /// The document is no longer the version that `If-Match` names.
+    PreconditionFailed = "precondition_failed", Precondition, "The document is another version";
     /// The document status does not allow the change (submitted, cancelled).
     DocstatusForbids = "docstatus_forbids", Unprocessable, "The document status forbids this";
     /// The document is larger than the store takes.
     DocumentTooLarge = "document_too_large", TooLarge, "The document is too large";
+    /// The `Idempotency-Key` was used within the last 24 hours, with another request or another API key.
+    IdempotencyKeyReused = "idempotency_key_reused", Unprocessable, "The idempotency key was used for something else";
+    /// A request with this `Idempotency-Key` is being worked on. Send it again: it has the same answer then.
+    IdempotencyInFlight = "idempotency_in_flight", Conflict, "The same request is being worked on";
     /// There is no such parked item.
     ParkedNotFound = "parked_not_found", NotFound, "There is no such parked item";
     /// Someone gave the event up while it was parked; the detail says who and why.
@@ -267,7 +275,10 @@ impl Error {
     /// Whether the same request may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         matches!(self.code.kind(), Kind::Unavailable | Kind::Limited)
-            || matches!(self.code, ErrorCode::RevisionConflict | ErrorCode::InternalError)
+            || matches!(
+                self.code,
+                ErrorCode::RevisionConflict | ErrorCode::IdempotencyInFlight | ErrorCode::InternalError
+            )
     }
 
     /// The whole chain of causes, for the log.

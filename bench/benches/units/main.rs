@@ -27,6 +27,8 @@ use crate::{
 
 /// Set in the process that drives the paths.
 const DRIVING: &str = "CAUSEWAY_BENCH_DRIVING";
+/// How the names of what the API's requests use begin.
+const API: &str = "api: ";
 /// The worker's batch when there is enough to do.
 const FULL_BATCH: f64 = 10.0;
 
@@ -44,7 +46,7 @@ impl Measured {
     }
 
     fn shown(&self) -> impl Iterator<Item = &(String, Tally)> {
-        self.paths.iter().filter(|(name, _)| !name.starts_with(['-', '+']))
+        self.paths.iter().filter(|(name, _)| !name.starts_with(['-', '+']) && !name.starts_with(API))
     }
 
     fn guards(&self) -> impl Iterator<Item = (&str, &Tally)> {
@@ -226,6 +228,17 @@ fn goals(measured: &Measured) -> Result<(), Failed> {
     Ok(())
 }
 
+/// What requests to the API cost in DynamoDB.
+fn api(measured: &Measured) {
+    let mut table = Table::new(["request", "DynamoDB calls", "WRU", "RRU"]);
+    for (name, tally) in &measured.paths {
+        let Some(name) = name.strip_prefix(API) else { continue };
+        let figures = [sum(&tally.calls, "DynamoDB"), sum(&tally.writes, ""), sum(&tally.reads, "")];
+        table.row([name.to_owned()].into_iter().chain(figures.map(figure)));
+    }
+    table.print();
+}
+
 #[expect(clippy::print_stdout, reason = "a benchmark's output")]
 fn report(measured: &Measured) -> Result<(), Failed> {
     println!(
@@ -244,6 +257,8 @@ fn report(measured: &Measured) -> Result<(), Failed> {
     goals(measured)?;
     println!();
     guards(measured);
+    println!("\nRequests to the API, in a DocType of 100 documents:\n");
+    api(measured);
     println!("\nItem sizes, by attribute:");
     for size in &measured.sizes {
         println!("- {size}");

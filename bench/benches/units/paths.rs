@@ -2,7 +2,16 @@
 //! functions would log, with a mark after each path.
 
 use aws_sdk_dynamodb::operation::scan::ScanOutput;
-use causeway::{Error, clock::Clock, connectors::ConnectorSettings, documents::DocumentKey, telemetry};
+use causeway::{
+    Error,
+    clock::Clock,
+    connectors::ConnectorSettings,
+    documents::{
+        Applied, Change, Commit, Committed, DocStatus, DocType, DocumentKey, DocumentStore, Fields, Filters,
+        IdempotencyKey, ListQuery, Order, OrderBy, Receipt, Stored, Target, Write,
+    },
+    telemetry,
+};
 use causeway_bench::{
     delivery::{DOCUMENT_FIELDS, sales_order},
     ports::settings,
@@ -23,6 +32,8 @@ pub const DOCUMENT_BYTES: usize = 1024;
 pub const BODY_BYTES: usize = 2048;
 /// Documents that are created by series; the cost is of one.
 const SERIES_DOCUMENTS: u32 = 10;
+/// Documents of the DocType that is listed.
+const LISTED_DOCUMENTS: u32 = 100;
 
 fn connector() -> Result<ConnectorSettings, Failed> {
     let document = |doctype: &str| json!({ "doctype": doctype, "mapping": { "copy": DOCUMENT_FIELDS } });
@@ -179,9 +190,75 @@ impl Run {
         self.sizes("settings", "documents", "D#Integration Settings#erpnext").await
     }
 
+    /// What the routes of documents do, in a DocType of so many documents.
+    async fn api(&mut self) -> Result<(), Failed> {
+        let doctype = DocType::new("Note")?;
+        let store = self.stack.faults.clone();
+        for number in 0..LISTED_DOCUMENTS {
+            self.stack.clock.advance(SignedDuration::from_secs(1));
+            let name = format!("NOTE-{number:03}");
+            store.commit(Commit::of(self.write(&name, number, None)?)).await?;
+        }
+        self.stack.meter.take();
+        let key = DocumentKey::new("Note", "NOTE-007")?;
+        let stored = store.read(&key).await?;
+        self.mark("api: one document", 1.0, None);
+        let list = |filters: Value, by: OrderBy, offset: usize| {
+            let filters = Filters::read(&doctype, Some(&filters), None)?;
+            let order = Order { by, descending: true };
+            Ok::<_, Error>(ListQuery { filters, order, offset, ..ListQuery::new(doctype.clone(), 20) })
+        };
+        let newest = list(json!({}), OrderBy::Modified, 0)?;
+        let page = store.list(&newest).await?;
+        self.mark("api: 20 newest", 1.0, None);
+        store.list(&ListQuery { cursor: page.next, ..newest.clone() }).await?;
+        self.mark("api: the next 20", 1.0, None);
+        store.list_places(&newest).await?;
+        self.mark("api: 20 newest, name and modified", 1.0, None);
+        store.list(&list(json!({}), OrderBy::Modified, 70)?).await?;
+        self.mark("api: 20 newest from the 71st", 1.0, None);
+        store
+            .list(&list(json!({ "name": ["in", "NOTE-001,NOTE-002,NOTE-003"] }), OrderBy::Modified, 0)?)
+            .await?;
+        self.mark("api: 3 by their names", 1.0, None);
+        store.list(&list(json!({ "fifth": 1 }), OrderBy::Modified, 0)?).await?;
+        self.mark("api: 20 by a filter that one in five passes", 1.0, None);
+        store.list(&list(json!({}), OrderBy::Name, 0)?).await?;
+        self.mark("api: 20 by name, of 100", 1.0, None);
+        store.count(&doctype, &Filters::default()).await?;
+        self.mark("api: count of 100", 1.0, None);
+        store.commit(Commit::of(self.write("NOTE-007", 7, stored.as_ref())?)).await?;
+        self.mark("api: update", 1.0, None);
+        store.commit(Commit::of(self.write("NOTE-new", 1, None)?)).await?;
+        self.mark("api: create", 1.0, None);
+        let key = IdempotencyKey::parse("once")?;
+        let receipt = Receipt::new("bench", "POST /v2/documents", key, &[b"{}"], &[7; 32]);
+        let write = self.write("NOTE-once", 1, None)?;
+        let commit = Commit { receipt: Some(receipt), ..Commit::of(write) };
+        store.commit(commit.clone()).await?;
+        self.mark("api: create with an idempotency key", 1.0, None);
+        match store.commit(commit).await? {
+            Committed::Answered(_) => self.mark("api: … repeated", 1.0, None),
+            other => return Err(format!("a repeat was answered as {other:?}").into()),
+        }
+        Ok(())
+    }
+
+    /// A document of as many bytes as all others here.
+    fn write(&self, name: &str, number: u32, stored: Option<&Stored>) -> Result<Write, Failed> {
+        let body = self.body_as_of("note", name, self.stack.clock.now());
+        let mut fields =
+            Fields::from_iter([("fifth".to_owned(), json!(u32::from(number.is_multiple_of(5))))]);
+        let of_body =
+            DOCUMENT_FIELDS.iter().filter_map(|field| Some(((*field).to_owned(), body.get(*field)?)));
+        fields.extend(of_body.map(|(field, value)| (field, value.clone())));
+        let change = Change::Put { fields, docstatus: DocStatus::Draft };
+        let target = Target::Named(DocumentKey::new("Note", name)?);
+        Ok(Write::over(target, stored, change, Applied::new(), "bench"))
+    }
+
     /// A path counts only if its effect happened.
     async fn expect(&self, doctype: &str, name: &str) -> Result<(), Failed> {
-        use causeway::documents::DocumentStore;
         let key = DocumentKey::new(doctype, name)?;
         let tally = self.stack.meter.take();
         let found = self.stack.faults.get(&key).await?;
@@ -222,5 +299,6 @@ pub async fn drive() -> Result<(), Failed> {
     run.series().await?;
     run.parking().await?;
     run.failures().await?;
+    run.api().await?;
     guards::drive(&run.stack).await
 }

@@ -21,8 +21,8 @@ use causeway::{
     config::Tables,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
-        Commit, Committed, Count, DocType, Document, DocumentKey, DocumentStore, Filters, ListQuery, Page,
-        Stored, dynamo::DynamoDocuments,
+        Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Filters,
+        ListQuery, Page, Stored, dynamo::DynamoDocuments,
     },
     events::{Disposition, EventWorker, Ports, Received},
     integration_log::dynamo::DynamoLog,
@@ -127,6 +127,10 @@ impl DocumentStore for Faults {
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
         self.store.list(query).await
+    }
+
+    async fn list_places(&self, query: &ListQuery) -> Result<Page<DocumentPlace>> {
+        self.store.list_places(query).await
     }
 
     async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count> {

@@ -1,10 +1,12 @@
 //! One authorised request, as a handler sees it.
 
+use std::sync::Arc;
+
 use super::{Services, version};
 use crate::{
     Error, Result,
     auth::{Permission, Principal, permit},
-    documents::{DocName, DocType, DocumentKey},
+    documents::{DocName, DocType, DocumentKey, Editor},
     trigger::http::Request,
 };
 
@@ -43,6 +45,11 @@ impl Call<'_> {
     /// The document in the path.
     pub fn key(&self) -> Result<DocumentKey> {
         Ok(DocumentKey { doctype: self.doctype()?, name: DocName::new(self.param("name")?)? })
+    }
+
+    /// What reads and changes documents for who asks.
+    pub fn editor(&self) -> Editor {
+        Editor::new(Arc::clone(&self.services.documents), Arc::clone(&self.services.clock))
     }
 
     /// Who asks.

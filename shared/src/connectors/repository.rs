@@ -67,7 +67,7 @@ impl ConnectorRepository {
         let applied = Applied::from([("api".to_owned(), clock.now())]);
         let write = Write::over(Target::Named(key), stored.as_ref(), change, applied, actor);
         let created = write.creates();
-        match self.store.commit(Commit { writes: vec![write], event: None }).await? {
+        match self.store.commit(Commit::of(write)).await? {
             Committed::Now(_) => Ok(created),
             _ => Err(Error::internal("a commit without an event was taken for a repeat")),
         }

@@ -1,6 +1,7 @@
 //! What every document store must do, whatever it is made of. Each implementation runs all of it.
 
 mod lists;
+mod receipts;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -36,10 +37,6 @@ fn put(stored: Option<&Stored>, name: &str, value: Value) -> Write {
     )
 }
 
-fn alone(write: Write) -> Commit {
-    Commit { writes: vec![write], event: None }
-}
-
 /// A commit of `write` as the effect of the event `id`.
 pub fn of_event(id: &str, write: Write) -> Commit {
     let facts = EventFacts {
@@ -60,7 +57,7 @@ pub fn of_event(id: &str, write: Write) -> Commit {
         finished_at: start(),
         release_parked: false,
     };
-    Commit { writes: vec![write], event: Some(event) }
+    Commit { event: Some(event), ..Commit::of(write) }
 }
 
 fn only(committed: Committed) -> Document {
@@ -82,38 +79,42 @@ pub async fn check(store: &dyn DocumentStore, clock: &ManualClock) {
     series_pass_over_names_that_are_taken(store).await;
     lists_page_in_the_order_of_modified(store, clock).await;
     lists::check(store, clock).await;
+    receipts::check(store, clock).await;
 }
 
 async fn what_is_written_is_read(store: &dyn DocumentStore) {
     assert_eq!(store.read(&key("nothing")).await.unwrap(), None);
     let value = json!({ "customer": "B Müller & Søn 东京", "grand_total": 9.99, "items": [{ "qty": 1 }], "note": null });
-    let written = only(store.commit(alone(put(None, "SO-1", value.clone()))).await.unwrap());
+    let written = only(store.commit(Commit::of(put(None, "SO-1", value.clone()))).await.unwrap());
     let read = store.get(&key("SO-1")).await.unwrap().unwrap();
     assert_eq!(read, written);
     assert_eq!(read.fields, fields(value));
     assert_eq!((read.revision, read.owner.as_str(), read.modified_by.as_str()), (1, "someone", "someone"));
     let large = json!({ "text": "a line that repeats\n".repeat(20_000) });
-    store.commit(alone(put(None, "SO-large", large.clone()))).await.unwrap();
+    store.commit(Commit::of(put(None, "SO-large", large.clone()))).await.unwrap();
     assert_eq!(store.get(&key("SO-large")).await.unwrap().unwrap().fields, fields(large));
 }
 
 async fn a_change_needs_the_present_revision(store: &dyn DocumentStore, clock: &ManualClock) {
     let before = store.read(&key("SO-1")).await.unwrap();
-    let first = only(store.commit(alone(put(before.as_ref(), "SO-1", json!({ "n": 1 })))).await.unwrap());
+    let first =
+        only(store.commit(Commit::of(put(before.as_ref(), "SO-1", json!({ "n": 1 })))).await.unwrap());
     assert_eq!(first.revision, 2);
-    let refused = store.commit(alone(put(before.as_ref(), "SO-1", json!({ "n": 2 })))).await.unwrap_err();
+    let refused =
+        store.commit(Commit::of(put(before.as_ref(), "SO-1", json!({ "n": 2 })))).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::RevisionConflict);
     // A clock that goes back does not make the order of changes go back.
     clock.advance(SignedDuration::from_secs(-5));
     let present = store.read(&key("SO-1")).await.unwrap();
-    let next = only(store.commit(alone(put(present.as_ref(), "SO-1", json!({ "n": 3 })))).await.unwrap());
+    let next =
+        only(store.commit(Commit::of(put(present.as_ref(), "SO-1", json!({ "n": 3 })))).await.unwrap());
     clock.advance(SignedDuration::from_secs(5));
     assert!(next.modified > first.modified);
     assert_eq!(next.creation, first.creation);
 }
 
 async fn a_name_exists_once(store: &dyn DocumentStore) {
-    let refused = store.commit(alone(put(None, "SO-1", json!({})))).await.unwrap_err();
+    let refused = store.commit(Commit::of(put(None, "SO-1", json!({})))).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::DocumentExists);
 }
 
@@ -148,14 +149,14 @@ async fn a_delete_leaves_a_tombstone(store: &dyn DocumentStore) {
         applied.clone(),
         "someone",
     );
-    assert_eq!(store.commit(alone(delete)).await.unwrap(), Committed::Now(vec![None]));
+    assert_eq!(store.commit(Commit::of(delete)).await.unwrap(), Committed::Now(vec![None]));
     assert_eq!(store.get(&key("SO-event")).await.unwrap(), None);
     let Some(Stored::Deleted(tombstone)) = store.read(&key("SO-event")).await.unwrap() else {
         panic!("no tombstone")
     };
     assert_eq!(tombstone.applied, applied);
     let stored = Stored::Deleted(tombstone);
-    let back = only(store.commit(alone(put(Some(&stored), "SO-event", json!({})))).await.unwrap());
+    let back = only(store.commit(Commit::of(put(Some(&stored), "SO-event", json!({})))).await.unwrap());
     assert!(back.revision > stored.revision());
 }
 
@@ -172,7 +173,7 @@ fn by_series(series: &str, block: u32) -> Write {
 async fn series_number_documents(store: &dyn DocumentStore) {
     let mut names = Vec::new();
     for _ in 0..25 {
-        let document = only(store.commit(alone(by_series("SAL-ORD-.YYYY.-", 10))).await.unwrap());
+        let document = only(store.commit(Commit::of(by_series("SAL-ORD-.YYYY.-", 10))).await.unwrap());
         names.push(document.key.name.to_string());
     }
     names.sort();
@@ -185,7 +186,7 @@ async fn series_number_documents(store: &dyn DocumentStore) {
         store.commit(of_event("evt_series", by_series("SAL-ORD-.YYYY.-", 10))).await.unwrap(),
         Committed::Before
     );
-    let next = only(store.commit(alone(by_series("SAL-ORD-.YYYY.-", 10))).await.unwrap());
+    let next = only(store.commit(Commit::of(by_series("SAL-ORD-.YYYY.-", 10))).await.unwrap());
     let number = |document: &Document| document.key.name.as_str()[13..].parse::<u32>().unwrap();
     assert_eq!(number(&next), number(&first) + 1);
 }
@@ -194,7 +195,7 @@ async fn series_pass_over_names_that_are_taken(store: &dyn DocumentStore) {
     for (series, block) in [("BLOCK-.####", 10), ("SINGLE-.####", 1)] {
         let prefix = series.trim_end_matches(".####");
         for number in 2..=14 {
-            store.commit(alone(put(None, &format!("{prefix}{number:04}"), json!({})))).await.unwrap();
+            store.commit(Commit::of(put(None, &format!("{prefix}{number:04}"), json!({})))).await.unwrap();
         }
         let mut names = Vec::new();
         for n in 0..3 {
@@ -209,7 +210,8 @@ async fn gapless_series_have_no_gaps(store: &dyn DocumentStore) {
     let mut names = Vec::new();
     while names.len() < 10 {
         let at_once =
-            futures::future::join_all((0..3).map(|_| store.commit(alone(by_series("INV-.####", 1))))).await;
+            futures::future::join_all((0..3).map(|_| store.commit(Commit::of(by_series("INV-.####", 1)))))
+                .await;
         for result in at_once {
             match result {
                 Ok(committed) => names.push(only(committed).key.name.to_string()),
@@ -236,7 +238,7 @@ async fn lists_page_in_the_order_of_modified(store: &dyn DocumentStore, clock: &
         let key = DocumentKey { doctype: doctype.clone(), ..key(&format!("L-{number:02}")) };
         let change = Change::Put { fields: Fields::new(), docstatus: DocStatus::Draft };
         let write = Write::over(Target::Named(key), None, change, Applied::new(), "someone");
-        let document = only(store.commit(alone(write)).await.unwrap());
+        let document = only(store.commit(Commit::of(write)).await.unwrap());
         written.push((document.modified, document.key.name.to_string()));
     }
     written.sort();

@@ -1,22 +1,27 @@
 //! Documents: ERPNext's unit of data, and the one trait behind which they live.
 //!
-//! A [`DocumentStore`] is, for now, the built-in one on DynamoDB ([`dynamo`]). Callers (the
-//! event worker, the API) read a document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them
-//! together with the record of the event they answer: both happen, or neither.
+//! A [`DocumentStore`] is, for now, the built-in one on DynamoDB ([`dynamo`]). Callers read a document, decide on
+//! [`Write`]s and [`commit`](DocumentStore::commit) them together with the record of what they answer, an event
+//! or a request ([`receipt`]): both happen, or neither. Routes do so through the [`Editor`], the event worker by
+//! itself.
 
 mod column;
 #[cfg(test)]
 mod contract;
 pub mod dynamo;
+mod editing;
 mod filter;
 mod key;
 mod list;
+pub mod receipt;
 mod selection;
 mod series;
 
+pub use editing::{Changes, Created, Dialect, Editor, Expected, NewDocument};
 pub use filter::{Filter, Filters, MAX_FILTERS, MAX_VALUES, Operand, Operator};
 pub use key::{DocName, DocType, DocumentKey};
 pub use list::{Count, DocumentPlace, ListQuery, MAX_COUNT, MAX_OFFSET, MAX_PAGE, Order, OrderBy, Page};
+pub use receipt::{Answer, IdempotencyKey, Receipt};
 pub use selection::Selection;
 pub use series::Series;
 
@@ -69,7 +74,7 @@ impl From<DocStatus> for u8 {
 pub type Applied = BTreeMap<String, Timestamp>;
 
 /// A document as it is stored.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// DocType and name.
     pub key: DocumentKey,
@@ -236,6 +241,15 @@ pub struct Commit {
     pub writes: Vec<Write>,
     /// The event that is done with these writes, if they answer one.
     pub event: Option<EventCompletion>,
+    /// What a repeat of the request is recognised by and answered with, if it may be repeated.
+    pub receipt: Option<Receipt>,
+}
+
+impl Commit {
+    /// One write that answers no event.
+    pub fn of(write: Write) -> Self {
+        Self { writes: vec![write], event: None, receipt: None }
+    }
 }
 
 /// The largest document, in bytes of JSON: an answer of the API holds it whole (Lambda's limit is 6 MB, and its
@@ -257,6 +271,8 @@ pub enum Committed {
     Before,
     /// The event is parked; nothing was written. Commit again with `release_parked` set on the completion.
     Parked,
+    /// The same request happened before; nothing was written. Its answer.
+    Answered(Answer),
 }
 
 /// Where documents live. Every implementation passes the same contract (`documents::contract`).
@@ -281,7 +297,9 @@ pub trait DocumentStore: Send + Sync {
     /// All of `commit`, or nothing.
     ///
     /// Fails with `revision_conflict` when an expectation no longer holds or another write was in the way:
-    /// read again and decide anew. Fails with `document_exists` when [`Expect::Absent`] finds something.
+    /// read again and decide anew. Fails with `document_exists` when [`Expect::Absent`] finds something. With a
+    /// receipt, fails with `idempotency_in_flight` when another commit of the same request is under way, and with
+    /// `idempotency_key_reused` when its key was another request's.
     async fn commit(&self, commit: Commit) -> Result<Committed>;
 
     /// The document under `key`; `None` if it does not exist or was deleted.

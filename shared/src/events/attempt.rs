@@ -136,7 +136,7 @@ impl Attempt<'_> {
                 Decision::Nothing { status, document } => return self.end(status, document).await,
                 Decision::Write(writes) => writes,
             };
-            let commit = Commit { event: Some(self.completion(&writes, parked)), writes };
+            let commit = Commit { event: Some(self.completion(&writes, parked)), writes, receipt: None };
             match self.ports.documents.commit(commit.clone()).await {
                 Ok(Committed::Now(documents)) => return Ok(done(&commit, &documents)),
                 Ok(Committed::Before) => {
@@ -146,6 +146,7 @@ impl Attempt<'_> {
                     ));
                 }
                 Ok(Committed::Parked) => parked = true,
+                Ok(Committed::Answered(_)) => return Err(Error::internal("an event has no receipt").into()),
                 Err(error)
                     if matches!(error.code(), ErrorCode::RevisionConflict | ErrorCode::DocumentExists) =>
                 {

@@ -226,7 +226,7 @@ async fn the_log_names_the_document_that_was_made_although_other_names_were_take
         let key = DocumentKey::new("Invoice", format!("INV-{number:04}")).unwrap();
         let write =
             Write::over(Target::Named(key), None, change, crate::documents::Applied::new(), "someone");
-        rig.ports.documents.commit(Commit { writes: vec![write], event: None }).await.unwrap();
+        rig.ports.documents.commit(Commit::of(write)).await.unwrap();
     }
     rig.work(&message("evt_1", &json!({ "event": "number" }))).await;
     assert_eq!(rig.entry("evt_1").await.document.unwrap().name.as_str(), "INV-0004");
@@ -257,7 +257,7 @@ async fn what_waits_is_found_by_the_sweeper_if_nobody_freed_it() {
     let change = Change::Put { fields: serde_json::Map::new(), docstatus: DocStatus::Draft };
     let key = DocumentKey::new("Order", "O-1").unwrap();
     let write = Write::over(Target::Named(key), None, change, crate::documents::Applied::new(), "someone");
-    rig.ports.documents.commit(Commit { writes: vec![write], event: None }).await.unwrap();
+    rig.ports.documents.commit(Commit::of(write)).await.unwrap();
     let sweeper = sweeper(&rig);
     assert_eq!(sweeper.sweep(Timestamp::MAX).await.unwrap(), Swept::Sent(0), "it is not due yet");
     rig.clock.advance(SignedDuration::from_mins(2));

@@ -93,6 +93,7 @@ fn exception(error: &Error, path: &str) -> Exception {
             Kind::Forbidden | Kind::Method => PERMISSION,
             Kind::NotFound => MISSING,
             Kind::Invalid | Kind::Unprocessable => VALIDATION,
+            Kind::Precondition => STALE,
             Kind::Conflict => (VALIDATION.0, StatusCode::CONFLICT),
             Kind::TooLarge => (VALIDATION.0, StatusCode::PAYLOAD_TOO_LARGE),
             Kind::Unsupported => ("UnsupportedMediaType", StatusCode::UNSUPPORTED_MEDIA_TYPE),

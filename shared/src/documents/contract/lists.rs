@@ -4,8 +4,8 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{
-    super::{DocType, DocumentStore, Filters, ListQuery, Order, OrderBy, Page, Target, Write},
-    Applied, Change, DocStatus, DocumentKey, alone, fields,
+    super::{Commit, DocType, DocumentStore, Filters, ListQuery, Order, OrderBy, Page, Target, Write},
+    Applied, Change, DocStatus, DocumentKey, fields,
 };
 use crate::{ErrorCode, clock::ManualClock, testing::start};
 
@@ -31,7 +31,7 @@ pub async fn check(store: &dyn DocumentStore, clock: &ManualClock) {
         });
         let change = Change::Put { fields: fields(value), docstatus: DocStatus::Draft };
         let target = Target::Named(DocumentKey { doctype: doctype(), ..super::key(&name(number)) });
-        store.commit(alone(Write::over(target, None, change, Applied::new(), "someone"))).await.unwrap();
+        store.commit(Commit::of(Write::over(target, None, change, Applied::new(), "someone"))).await.unwrap();
     }
     filters_find_what_they_ask_for(store).await;
     every_order_is_kept_over_pages(store).await;
@@ -166,7 +166,7 @@ async fn what_was_deleted_is_in_no_list(store: &dyn DocumentStore) {
     let key = DocumentKey { doctype: doctype(), ..super::key("F-02") };
     let stored = store.read(&key).await.unwrap();
     let delete = Write::over(Target::Named(key), stored.as_ref(), Change::Delete, Applied::new(), "someone");
-    store.commit(alone(delete)).await.unwrap();
+    store.commit(Commit::of(delete)).await.unwrap();
     for filters in [json!({ "name": ["in", "F-01,F-02,F-03"] }), json!({ "number": ["between", [1, 3]] })] {
         assert_eq!(all(store, &query(&filters, Order::OLDEST_FIRST, 5)).await, [1, 3], "{filters}");
     }

@@ -1,9 +1,9 @@
 //! The built-in document store, on DynamoDB.
 //!
 //! A document is one item, `D#doctype#name`; a keys-only index in the order of `modified`, sharded, serves
-//! lists. A commit is one transaction over the documents, the event's log entry and its parked item, so an
-//! effect and the record of it happen together. A single write that answers no event is a plain conditional
-//! put, at half the price.
+//! lists. A commit is one transaction over the documents, the event's log entry and its parked item, and the
+//! request's receipt, so an effect and the record of it happen together. A single write with no such record is a
+//! plain conditional put, at half the price.
 
 #[cfg(test)]
 mod tests;
@@ -11,6 +11,7 @@ mod tests;
 mod item;
 mod list;
 mod numbers;
+mod receipt;
 
 use std::sync::Arc;
 
@@ -24,12 +25,12 @@ use aws_sdk_dynamodb::{
 
 use self::{
     item::{document_key, expectation, item_of, stored_of},
-    list::Lists,
+    list::{Limits, Lists},
     numbers::{Numbers, Taken},
 };
 use super::{
-    Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Expect, Filters,
-    ListQuery, MAX_WRITES, Page, Stored, Target, Write,
+    Answer, Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Expect,
+    Filters, ListQuery, MAX_WRITES, Page, Receipt, Stored, Target, Write, receipt::Found,
 };
 use crate::{
     Error, ErrorCode, Result,
@@ -66,7 +67,7 @@ impl DynamoDocuments {
     }
 
     fn lists(&self) -> Lists<'_> {
-        Lists { client: &self.client, table: &self.tables.documents }
+        Lists { client: &self.client, table: &self.tables.documents, limits: Limits::DEFAULT }
     }
 
     /// Names what is to be named by a series.
@@ -104,6 +105,12 @@ impl DynamoDocuments {
             {
                 Err(conflict(expect))
             }
+            // A transaction is at work on it: nobody can say yet what is there.
+            Err(SdkError::ServiceError(e))
+                if matches!(e.err(), PutItemError::TransactionConflictException(_)) =>
+            {
+                Err(conflict(Expect::Revision(0)))
+            }
             Err(error) => Err(failed(error)),
         }
     }
@@ -136,6 +143,7 @@ impl DynamoDocuments {
         named: &[Named],
         puts: Vec<Put>,
         event: Option<&EventCompletion>,
+        receipt: Option<Put>,
     ) -> Result<Vec<TransactWriteItem>> {
         let mut items: Vec<TransactWriteItem> =
             puts.into_iter().map(|put| TransactWriteItem::builder().put(put).build()).collect();
@@ -148,6 +156,8 @@ impl DynamoDocuments {
                 items.push(TransactWriteItem::builder().update(update).build());
             }
         }
+        // The receipt comes last: `receipt::found` finds it there.
+        items.extend(receipt.map(|put| TransactWriteItem::builder().put(put).build()));
         Ok(items)
     }
 }
@@ -186,11 +196,12 @@ impl DocumentStore for DynamoDocuments {
         let mut skipped = 0;
         loop {
             let named = self.name(commit.writes.clone()).await?;
-            let result = self.commit_named(&named, commit.event.clone()).await;
+            let result = self.commit_named(&named, commit.event.clone(), commit.receipt.as_ref()).await;
             match &result {
-                // Certain not to be used: a repeat of an event leaves no gap behind. After any other failure a
-                // number may be in use, and is let go.
-                Ok(Committed::Before | Committed::Parked) => self.give_back(&named),
+                // Certain not to be used: a repeat leaves no gap behind. After any other failure a number may be in
+                // use, and is let go.
+                Ok(Committed::Before | Committed::Parked | Committed::Answered(_)) => self.give_back(&named),
+                Err(error) if is_repeat(error) => self.give_back(&named),
                 Err(error) if error.code() == ErrorCode::DocumentExists && skipped < MAX_SKIPPED => {
                     if !self.skip(&named).await? {
                         return result;
@@ -206,7 +217,12 @@ impl DocumentStore for DynamoDocuments {
 }
 
 impl DynamoDocuments {
-    async fn commit_named(&self, named: &[Named], mut event: Option<EventCompletion>) -> Result<Committed> {
+    async fn commit_named(
+        &self,
+        named: &[Named],
+        mut event: Option<EventCompletion>,
+        receipt: Option<&Receipt>,
+    ) -> Result<Committed> {
         let now = self.clock.now();
         let mut documents = Vec::with_capacity(named.len());
         let mut puts = Vec::with_capacity(named.len());
@@ -221,22 +237,48 @@ impl DynamoDocuments {
         {
             event.document = named.first().map(|named| named.key.clone());
         }
-        let items = self.items(named, puts, event.as_ref())?;
+        let receipt_put = receipt.map(|receipt| receipt::put(receipt, &documents, &self.tables.state, now));
+        let items = self.items(named, puts, event.as_ref(), receipt_put.transpose()?)?;
         match (items.len(), &event) {
             (0, _) => {}
-            (1, None) => {
+            (1, None) if receipt.is_none() => {
                 let put = items.into_iter().next().and_then(|item| item.put);
                 let put = put.ok_or_else(|| Error::internal("the one write is a put"))?;
                 self.put_alone(put, named[0].write.expect).await?;
             }
             _ => {
                 if let Some(reasons) = self.transact(items).await? {
+                    let found =
+                        receipt.map(|receipt| receipt::found(receipt, &reasons)).transpose()?.flatten();
+                    if let Some(found) = found {
+                        return self.answer(found).await.map(Committed::Answered);
+                    }
                     return outcome(named, event.is_some(), &reasons);
                 }
             }
         }
         Ok(Committed::Now(documents))
     }
+
+    async fn answer(&self, found: Found) -> Result<Answer> {
+        let (keys, attachment) = match found {
+            Found::Answer(answer) => return Ok(answer),
+            Found::Keys(keys, attachment) => (keys, attachment),
+        };
+        let mut documents = Vec::with_capacity(keys.len());
+        for key in keys {
+            documents.push(match key {
+                Some(key) => self.get(&key).await?,
+                None => None,
+            });
+        }
+        Ok(Answer { documents, attachment })
+    }
+}
+
+/// Whether a commit failed since its request is, or may be, a repeat.
+fn is_repeat(error: &Error) -> bool {
+    matches!(error.code(), ErrorCode::IdempotencyInFlight | ErrorCode::IdempotencyKeyReused)
 }
 
 /// What a cancelled transaction means. The event's own state decides first: once it has ended, whatever else

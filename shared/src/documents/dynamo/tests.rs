@@ -24,22 +24,25 @@ async fn the_built_in_store_keeps_the_contract() {
     contract::check(&store, &clock).await;
 }
 
-#[tokio::test]
-async fn a_document_that_does_not_fit_an_item_is_refused() {
-    let (store, ..) = store().await;
-    // Text that does not deflate.
+/// Text of `length` bytes that deflates by a quarter at most.
+fn noise(length: usize) -> String {
     let mut noise = 1u64;
-    let text: String = (0..600_000)
+    (0..length)
         .map(|_| {
             noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             char::from(b'!' + u8::try_from(noise >> 58).unwrap())
         })
-        .collect();
-    let fields = Fields::from_iter([("text".to_owned(), json!(text))]);
+        .collect()
+}
+
+#[tokio::test]
+async fn a_document_that_does_not_fit_an_item_is_refused() {
+    let (store, ..) = store().await;
+    let fields = Fields::from_iter([("text".to_owned(), json!(noise(600_000)))]);
     let change = Change::Put { fields, docstatus: DocStatus::Draft };
     let target = Target::Named(DocumentKey::new("Note", "large").unwrap());
     let write = Write::over(target, None, change, Applied::new(), "someone");
-    let refused = store.commit(Commit { writes: vec![write], event: None }).await.unwrap_err();
+    let refused = store.commit(Commit::of(write)).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::DocumentTooLarge);
 }
 
@@ -78,4 +81,69 @@ fn an_event_that_has_ended_decides_before_a_document_that_changed() {
     let reasons = |status| [reason("ConditionalCheckFailed"), ended(status)];
     assert_eq!(outcome(&named, true, &reasons("done")).unwrap(), Committed::Before);
     assert_eq!(outcome(&named, true, &reasons("dead")).unwrap(), Committed::Parked);
+}
+
+fn receipt() -> Receipt {
+    let key = crate::documents::IdempotencyKey::parse("once").unwrap();
+    Receipt::new("kim", "POST /x", key, &[b"{}"], &[7; 32])
+}
+
+/// DynamoDB reports these; the in-process one never does.
+#[test]
+fn a_repeat_that_meets_the_first_one_is_in_flight_and_other_conflicts_are_tried_again() {
+    let found = |codes: [&str; 2]| receipt::found(&receipt(), &codes.map(reason));
+    assert_eq!(found(["None", "TransactionConflict"]).unwrap_err().code(), ErrorCode::IdempotencyInFlight);
+    // Gone when DynamoDB wanted to show it.
+    assert_eq!(found(["None", "ConditionalCheckFailed"]).unwrap_err().code(), ErrorCode::IdempotencyInFlight);
+    assert_eq!(found(["TransactionConflict", "None"]).unwrap(), None);
+    assert_eq!(found(["ConditionalCheckFailed", "None"]).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_stored_receipt_expires_and_holds_nothing_readable() {
+    let (store, _, dynamo) = store().await;
+    let fields = Fields::from_iter([("text".to_owned(), json!("nobody may read this"))]);
+    let change = Change::Put { fields, docstatus: DocStatus::Draft };
+    let target = Target::Named(DocumentKey::new("Note", "private").unwrap());
+    let write = Write::over(target, None, change, Applied::new(), "kim");
+    store.commit(Commit { receipt: Some(receipt()), ..Commit::of(write) }).await.unwrap();
+    let items = dynamo.client.scan().table_name("state").send().await.unwrap().items.unwrap();
+    let [item] = items.as_slice() else { panic!("one item: {items:?}") };
+    assert!(item["pk"].as_s().unwrap().starts_with("I#"));
+    let expires: i64 = item["expires"].as_n().unwrap().parse().unwrap();
+    assert_eq!(expires, start().as_second() + 24 * 3600);
+    let bytes = item["answer"].as_b().unwrap().as_ref();
+    for text in ["nobody", "private", "Note", "kim"] {
+        assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()));
+        assert!(!item["pk"].as_s().unwrap().contains(text));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_too_large_to_keep_is_the_document_as_it_is() {
+    let (store, ..) = store().await;
+    let key = DocumentKey::new("Note", "large").unwrap();
+    // Two that fit an item each, and whose answer does not.
+    let writes: Vec<Write> = ["large", "other"]
+        .map(|name| {
+            let change = Change::Put {
+                fields: Fields::from_iter([("text".to_owned(), json!(noise(300_000)))]),
+                docstatus: DocStatus::Draft,
+            };
+            let target = Target::Named(DocumentKey::new("Note", name).unwrap());
+            Write::over(target, None, change, Applied::new(), "kim")
+        })
+        .into();
+    let commit = Commit { writes, event: None, receipt: Some(receipt()) };
+    store.commit(commit.clone()).await.unwrap();
+    let stored = store.read(&key).await.unwrap();
+    let change = Change::Put { fields: Fields::new(), docstatus: DocStatus::Draft };
+    let update = Write::over(Target::Named(key.clone()), stored.as_ref(), change, Applied::new(), "kim");
+    store.commit(Commit::of(update)).await.unwrap();
+    let Committed::Answered(answer) = store.commit(commit).await.unwrap() else { panic!("not answered") };
+    assert_eq!(
+        answer.documents[0].as_ref().map(|document| (&document.key, document.revision)),
+        Some((&key, 2))
+    );
+    assert_eq!(answer.documents[1].as_ref().map(|document| document.revision), Some(1));
 }

@@ -130,7 +130,7 @@ impl Operand {
     }
 
     /// As the end of a range: a date is its last microsecond.
-    fn as_end(mut self) -> Self {
+    fn into_end(mut self) -> Self {
         if self.is_date {
             let end = SignedDuration::from_hours(24) - SignedDuration::from_micros(1);
             self.time = self.time.map(|start| start.saturating_add(end).unwrap_or(Timestamp::MAX));
@@ -171,7 +171,7 @@ impl Filter {
         if operator == Operator::Between
             && let Some(end) = operands.pop()
         {
-            operands.push(end.as_end());
+            operands.push(end.into_end());
         }
         let filter = Self { child, field: field.into(), operator, operands };
         filter.check_times()?;

@@ -11,6 +11,8 @@
 mod named;
 mod places;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use aws_sdk_dynamodb::Client;
@@ -31,13 +33,36 @@ use crate::{
     id,
 };
 
-/// Where lists are read.
+/// Where lists are read, and how much of it at a time.
 #[derive(Clone, Copy)]
 pub struct Lists<'a> {
     /// The client.
     pub client: &'a Client,
     /// The table of documents.
     pub table: &'a str,
+    /// What one request may read.
+    pub limits: Limits,
+}
+
+/// What one request may read: a Lambda function has seconds and some hundred megabytes for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Documents that filters are held against.
+    pub documents: usize,
+    /// Keys of the index, besides those an offset passes over.
+    pub keys: usize,
+    /// Documents, in bytes of JSON.
+    pub bytes: usize,
+    /// Keys that are sorted by name: the index is by `modified`.
+    pub sorted: usize,
+    /// Documents that are counted exactly.
+    pub counted: usize,
+}
+
+impl Limits {
+    /// The limits of the API.
+    pub const DEFAULT: Self =
+        Self { documents: 5_000, keys: 20_000, bytes: 32 * 1024 * 1024, sorted: 10_000, counted: MAX_COUNT };
 }
 
 /// A cursor: where the last page ended.
@@ -116,14 +141,15 @@ impl Lists<'_> {
             Source::Index(range) => {
                 let mut walk = self.walk(&query, range, None).await?;
                 let mut count = 0;
-                while count <= MAX_COUNT && !walk.is_used_up() {
+                while count <= self.limits.counted && !walk.is_used_up() {
                     let Some(matches) = walk.next(usize::MAX, plan.needs_documents).await? else { break };
                     count += matches.len();
                 }
                 (count, walk.has_ended())
             }
         };
-        Ok(Count { count: count.min(MAX_COUNT), approximate: count > MAX_COUNT || !ended })
+        let exact = self.limits.counted;
+        Ok(Count { count: count.min(exact), approximate: count > exact || !ended })
     }
 }
 

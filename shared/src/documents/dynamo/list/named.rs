@@ -6,7 +6,6 @@ use super::{
         item::{document_key, live_of},
     },
     Lists, Match, is_after, sort, standing,
-    walk::MAX_READ_BYTES,
 };
 use crate::{Error, Result};
 
@@ -28,12 +27,13 @@ impl Lists<'_> {
             for item in items.values() {
                 let Some((document, bytes)) = live_of(item)? else { continue };
                 read += bytes;
-                if read > MAX_READ_BYTES {
+                if read > self.limits.bytes {
                     return Err(Error::field(
                         "filters",
                         "too_long",
                         format!(
-                            "the named documents are larger than {MAX_READ_BYTES} bytes together: name fewer"
+                            "the named documents are larger than {} bytes together: name fewer",
+                            self.limits.bytes
                         ),
                     ));
                 }

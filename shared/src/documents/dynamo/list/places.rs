@@ -5,12 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures::future::try_join_all;
 
-use super::{
-    super::{super::MAX_COUNT, item::modified_partition},
-    Lists, is_after,
-    plan::Range,
-    sort, standing,
-};
+use super::{super::item::modified_partition, Lists, is_after, plan::Range, sort, standing};
 use crate::{
     Error, Result,
     documents::{DocName, DocType, DocumentKey, DocumentPlace, Order, OrderBy},
@@ -19,8 +14,6 @@ use crate::{
 
 /// The most keys one query of a shard asks for.
 const MAX_KEYS_A_QUERY: usize = 1_000;
-/// As many documents are sorted by name at most: the index is by `modified`.
-const MAX_SORTED: usize = 10_000;
 
 /// Places in the order of a list, one after the other.
 pub enum Places<'a> {
@@ -89,9 +82,9 @@ impl<'a> Places<'a> {
         if along_index {
             return Ok(Self::Merged(merged));
         }
-        let mut places = merged.next(MAX_SORTED + 1).await?;
-        if places.len() > MAX_SORTED {
-            return Err(too_many(doctype));
+        let mut places = merged.next(lists.limits.sorted + 1).await?;
+        if places.len() > lists.limits.sorted {
+            return Err(too_many(doctype, lists.limits.sorted));
         }
         places.retain(|place| is_after(&standing(place, order.by), after.as_deref(), order));
         sort(&mut places, order, |place| standing(place, order.by));
@@ -127,12 +120,12 @@ impl<'a> Places<'a> {
     }
 }
 
-fn too_many(doctype: &DocType) -> Error {
+fn too_many(doctype: &DocType, most: usize) -> Error {
     Error::field(
         "order_by",
         "invalid",
         format!(
-            "there are more than {MAX_SORTED} documents of {doctype} to sort by name; order by modified, or bound modified by a filter"
+            "there are more than {most} documents of {doctype} to sort by name; order by modified, or bound modified by a filter"
         ),
     )
 }
@@ -211,12 +204,12 @@ fn place(doctype: &DocType, key: &str) -> Result<DocumentPlace> {
 }
 
 impl Lists<'_> {
-    /// How many documents of `doctype` there are, and whether that is all. It stops a little above [`MAX_COUNT`].
+    /// How many documents of `doctype` there are, and whether that is all. It stops a little above the limit.
     pub async fn count_all(&self, doctype: &DocType) -> Result<(usize, bool)> {
         let mut open: Vec<(u32, Option<HashMap<String, AttributeValue>>)> =
             (0..SHARDS).map(|shard| (shard, None)).collect();
         let mut count = 0;
-        while !open.is_empty() && count <= MAX_COUNT {
+        while !open.is_empty() && count <= self.limits.counted {
             let reads = open.drain(..).map(|(shard, resume)| self.count_shard(doctype, shard, resume));
             for (shard, counted, resume) in try_join_all(reads).await? {
                 count += counted;
@@ -240,7 +233,7 @@ impl Lists<'_> {
             .select(Select::Count)
             .key_condition_expression("mpk = :p")
             .expression_attribute_values(":p", s(modified_partition(doctype.as_str(), shard)))
-            .limit(i32::try_from(MAX_COUNT / SHARDS as usize).unwrap_or(i32::MAX))
+            .limit(i32::try_from(self.limits.counted / SHARDS as usize).unwrap_or(i32::MAX))
             .set_exclusive_start_key(resume)
             .send()
             .await

@@ -43,7 +43,7 @@ impl Plan {
 /// The names that one of the filters says it can only be: of several the fewest.
 fn names(filters: &Filters) -> Option<Vec<DocName>> {
     let sets = filters.all.iter().filter_map(|filter| filter.one_of("name"));
-    let names = sets.map(|set| set.collect::<BTreeSet<_>>()).min_by_key(BTreeSet::len)?;
+    let names: BTreeSet<&str> = sets.map(Iterator::collect).min_by_key(BTreeSet::len)?;
     // What cannot be a name is no document's.
     Some(names.into_iter().filter_map(|name| DocName::new(name).ok()).collect())
 }

@@ -25,12 +25,6 @@ const BATCH: usize = 50;
 const MAX_ROUNDS: usize = 5;
 /// Keys that are looked at without reading documents, at a time.
 const MAX_GLANCE: usize = 1_000;
-/// The most documents one request reads.
-const MAX_DOCUMENTS: usize = 5_000;
-/// The most keys one request reads besides those an offset passes over.
-const MAX_KEYS: usize = 20_000;
-/// The most bytes of documents, as JSON, that one request reads.
-pub const MAX_READ_BYTES: usize = 32 * 1024 * 1024;
 
 /// A document that is asked for.
 #[derive(Debug)]
@@ -76,7 +70,7 @@ impl<'a> Lists<'a> {
             places,
             position: after,
             keys: 0,
-            max_keys: MAX_KEYS + query.offset,
+            max_keys: self.limits.keys + query.offset,
             documents: 0,
             bytes: 0,
         })
@@ -163,6 +157,7 @@ impl Walk<'_> {
 
     /// Whether one request has read enough.
     pub fn is_used_up(&self) -> bool {
-        self.documents >= MAX_DOCUMENTS || self.keys >= self.max_keys || self.bytes >= MAX_READ_BYTES
+        let limits = self.lists.limits;
+        self.documents >= limits.documents || self.keys >= self.max_keys || self.bytes >= limits.bytes
     }
 }
