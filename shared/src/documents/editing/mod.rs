@@ -123,7 +123,7 @@ impl Editor {
                 match self.documents.commit(Commit { receipt: receipt.clone(), ..Commit::of(write) }).await {
                     Ok(Committed::Now(documents)) => return created(documents, false),
                     Ok(Committed::Answered(answer)) => return created(answer.documents, true),
-                    Ok(other) => return Err(uncalled_for(&other)),
+                    Ok(_) => return Err(uncalled_for()),
                     Err(error) => error,
                 };
             if !matches!(error.code(), ErrorCode::DocumentExists | ErrorCode::RevisionConflict) {
@@ -230,7 +230,7 @@ impl Editor {
         let write = Write::over(target, Some(stored), change, self.applied(Some(stored)), &who.user);
         match self.documents.commit(Commit::of(write)).await? {
             Committed::Now(mut documents) => Ok(documents.pop().flatten()),
-            other => Err(uncalled_for(&other)),
+            _ => Err(uncalled_for()),
         }
     }
 
@@ -253,8 +253,8 @@ fn created(documents: Vec<Option<Document>>, repeat: bool) -> Result<Created> {
     }
 }
 
-fn uncalled_for(committed: &Committed) -> Error {
-    Error::internal(format!("a user's write was answered as {committed:?}"))
+fn uncalled_for() -> Error {
+    Error::internal("a user's write was taken for an event or a repeat")
 }
 
 fn gave_up(conflict: Option<Error>) -> Error {
