@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::router::{Access, ROUTES, Rate, Route};
+use super::{
+    router::{Access, ROUTES, Rate, Route},
+    site,
+};
 use crate::{Error, ErrorCode, trigger::http::Response};
 
 /// What one route takes and gives, while it is being described.
@@ -76,7 +79,12 @@ impl Operation<'_> {
 
     /// It answers 200 with a page or file.
     pub fn answers_asset(&mut self) {
-        let content_type = if self.route.path.contains('.') { "application/json" } else { "text/html" };
+        let content_type = match self.route.path.rsplit_once('.') {
+            Some((_, "json")) => "application/json",
+            Some((_, "js")) => "text/javascript",
+            Some((_, "css")) => "text/css",
+            _ => "text/html",
+        };
         self.answers
             .push((200, json!({ "description": "The page or file", "content": { content_type: {} } })));
     }
@@ -185,12 +193,20 @@ fn path_parameters(path: &str) -> Vec<Value> {
                     "doctype" => "The DocType, e.g. `Sales Order`.",
                     "name" => "The document's name; a `/` in it may stand as it is.",
                     "connector" => "The connector's name.",
+                    "guide" => "The guide's name.",
                     _ => "The id.",
                 },
-                "schema": { "type": "string", "minLength": 1 },
+                "schema": path_parameter(name),
             })
         })
         .collect()
+}
+
+fn path_parameter(name: &str) -> Value {
+    match name {
+        "guide" => json!({ "enum": site::GUIDES.iter().map(|guide| guide.name).collect::<Vec<_>>() }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    }
 }
 
 /// `GET /v2/documents/{doctype}` is `getDocumentsByDoctype`.
@@ -261,7 +277,8 @@ pub fn document() -> Value {
             "summary": "A serverless integration hub for ERPNext.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
-        "servers": [{ "url": "/" }],
+        // Relative to this document, which may live below a path.
+        "servers": [{ "url": "." }],
         "security": [{ "ApiKey": [] }, { "Authorization": [] }],
         "paths": paths,
         "components": {
