@@ -42,7 +42,7 @@ impl Operation<'_> {
                 "in": "query",
                 "required": required.contains(&name.as_str()),
                 "description": description.unwrap_or_default(),
-                "schema": not_null(property),
+                "schema": not_empty(not_null(property)),
             }));
         }
     }
@@ -150,6 +150,14 @@ fn not_null(mut schema: Value) -> Value {
     schema
 }
 
+/// A parameter without a value is refused.
+fn not_empty(mut schema: Value) -> Value {
+    if schema["type"] == "string" && schema.get("format").is_none() && schema.get("minLength").is_none() {
+        schema["minLength"] = 1.into();
+    }
+    schema
+}
+
 /// The failures of a route, by status.
 fn failures(route: &Route, has_body: bool) -> BTreeMap<u16, Vec<ErrorCode>> {
     use ErrorCode as E;
@@ -202,9 +210,16 @@ fn path_parameters(path: &str) -> Vec<Value> {
         .collect()
 }
 
+/// What `DocType::new` takes: no white space at its ends, no control characters, no `#` or `/`.
+const DOCTYPE: &str = r"^[^\s\x00-\x1f\x7f-\x9f#/]([^\x00-\x1f\x7f-\x9f#/]*[^\s\x00-\x1f\x7f-\x9f#/])?$";
+/// What `DocName::new` takes.
+const NAME: &str = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$";
+
 fn path_parameter(name: &str) -> Value {
     match name {
         "guide" => json!({ "enum": site::GUIDES.iter().map(|guide| guide.name).collect::<Vec<_>>() }),
+        "doctype" => json!({ "type": "string", "minLength": 1, "maxLength": 560, "pattern": DOCTYPE }),
+        "name" => json!({ "type": "string", "minLength": 1, "maxLength": 560, "pattern": NAME }),
         _ => json!({ "type": "string", "minLength": 1 }),
     }
 }

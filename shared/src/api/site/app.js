@@ -246,9 +246,8 @@ const quoted = (text) => `'${String(text).replace(/'/g, "'\\''")}'`;
 
 /** The request as a command; it names the key, and does not show it. */
 function curl(operation, asked) {
-  const words = ["curl -sS"];
-  if (asked.method !== "GET") words.push(`-X ${asked.method}`);
-  words.push(quoted(location.origin + asked.url));
+  const method = asked.method === "GET" ? "" : ` -X ${asked.method}`;
+  const words = [`curl -sS${method} ${quoted(location.origin + asked.url)}`];
   if (takesKey(operation)) words.push("-H \"X-API-Key: $API_KEY\"");
   for (const [name, value] of Object.entries(asked.headers)) words.push(`-H ${quoted(`${name}: ${value}`)}`);
   if (asked.body !== null) words.push(`--data-binary ${quoted(asked.body)}`);
