@@ -150,9 +150,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Update it, if nobody else did since it was read.
     let (_, headers) = api.call("GET", &path, &[], None)?;
     let etag = headers.get("ETag").and_then(|etag| etag.to_str().ok()).ok_or("a document has an ETag")?;
-    let update = |total: f64| {
-        api.call("PATCH", &path, &[("If-Match", etag)], Some(&json!({ "grand_total": total })))
-    };
+    let update =
+        |total: f64| api.call("PATCH", &path, &[("If-Match", etag)], Some(&json!({ "grand_total": total })));
     let (updated, _) = update(1300.00)?;
     println!("updated to revision {}", updated["data"]["revision"]);
     let late = update(1400.00);

@@ -8,6 +8,8 @@
 pub mod answer;
 mod call;
 mod endpoint;
+#[cfg(test)]
+mod hostile;
 pub mod input;
 #[cfg(test)]
 mod openapi;

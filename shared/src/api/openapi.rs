@@ -70,6 +70,10 @@ impl Operation<'_> {
             "page": { "$ref": "#/components/schemas/Page" },
         });
         self.answers_data(200, &properties, &["data", "page"], &[]);
+        let links = item_links(self.route.path);
+        if let Some((_, answer)) = self.answers.last_mut().filter(|_| !links.is_empty()) {
+            answer["links"] = links.into();
+        }
     }
 
     /// It answers 204.
@@ -148,6 +152,27 @@ fn not_null(mut schema: Value) -> Value {
         }
     }
     schema
+}
+
+/// What can be asked about the first item of a list at `path`: the routes that go on with a parameter.
+fn item_links(path: &str) -> Map<String, Value> {
+    let parameters_of =
+        |path: &'static str| path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    let below = ROUTES.iter().filter_map(|route| {
+        let rest = route.path.strip_prefix(path)?.strip_prefix("/{")?;
+        let item = rest.split('}').next()?.trim_start_matches('*');
+        let field = if item == "id" { "id" } else { "name" };
+        let parameters: Map<String, Value> = parameters_of(route.path)
+            .map(|name| name.trim_start_matches('*'))
+            .map(|name| match name == item {
+                true => (name.to_owned(), format!("$response.body#/data/0/{field}").into()),
+                false => (name.to_owned(), format!("$request.path.{name}").into()),
+            })
+            .collect();
+        let id = operation_id(route);
+        Some((id.clone(), json!({ "operationId": id, "parameters": parameters })))
+    });
+    below.collect()
 }
 
 /// A parameter without a value is refused.
