@@ -36,7 +36,7 @@ CHECKS = (
     Check("unit", "Template and local tools",
           (PYTHON, "-m", "unittest", "discover", "-s", "local/tests", "-t", "local")),
     Check("unit", "Rust unit tests", ("cargo", "test", "--workspace", "--locked", "--lib", "--bins")),
-    Check("e2e", "Client libraries", ("local/node.sh",)),
+    Check("e2e", "Client libraries", ("sh", "local/node.sh")),
     Check("e2e", "Build", ("cargo", "build", "--workspace", "--locked")),
     # `cargo test --test` builds no examples, and the end-to-end tests run one.
     Check("e2e", "Build the example", ("cargo", "build", "--workspace", "--locked", "--example", "rust")),

@@ -102,7 +102,7 @@ function limits(schema) {
   if (low !== undefined && high !== undefined) words.push(`${low} to ${high}${unit}`);
   else if (high !== undefined) words.push(`at most ${high}${unit}`);
   else if (low > 1) words.push(`at least ${low}${unit}`);
-  if (found.pattern) words.push(`matches \`${found.pattern}\``);
+  if (found.pattern && found.pattern.length < 40) words.push(`matches \`${found.pattern}\``);
   if (found.default !== undefined && found.default !== null) words.push(`default \`${typeof found.default === "string" ? found.default : JSON.stringify(found.default)}\``);
   return words.join("; ");
 }
@@ -363,7 +363,7 @@ function show() {
     operations.append(element("section", { className: "group", "aria-labelledby": id }, element("h2", { id, textContent: tag }), members.map(operationElement)));
     contents.append(element("h2", { textContent: tag }), element("ul", {}, members.map((operation) => {
       const method = element("span", { className: `method ${operation.method}`, textContent: operation.method.toUpperCase() });
-      return element("li", {}, element("a", { href: `#${operation.id}`, title: `${operation.method.toUpperCase()} ${operation.path}` }, method, ` ${operation.summary ?? operation.path}`));
+      return element("li", {}, element("a", { href: `#${operation.id}`, title: `${operation.method.toUpperCase()} ${operation.path}` }, method, operation.summary ?? operation.path));
     })));
   }
   byId("version").textContent = spec.info?.version ?? "";

@@ -76,7 +76,7 @@ impl JsonSchema for NewFields {
             "description": "A new document: its fields, flat. Named by `name`, by `naming_series`, or by ten random characters.",
             "properties": {
                 "name": { "type": "string", "minLength": 1, "maxLength": 560 },
-                "naming_series": { "type": "string", "minLength": 1, "description": "As ERPNext writes it, e.g. `SAL-ORD-.YYYY.-`." },
+                "naming_series": { "type": "string", "description": "As ERPNext writes it, e.g. `SAL-ORD-.YYYY.-`." },
                 "docstatus": { "enum": [0, 1], "default": 0, "description": "1 inserts and submits in one call." },
             },
             "additionalProperties": true,
