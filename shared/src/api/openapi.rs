@@ -164,9 +164,10 @@ fn item_links(path: &str) -> Map<String, Value> {
         let field = if item == "id" { "id" } else { "name" };
         let parameters: Map<String, Value> = parameters_of(route.path)
             .map(|name| name.trim_start_matches('*'))
-            .map(|name| match name == item {
-                true => (name.to_owned(), format!("$response.body#/data/0/{field}").into()),
-                false => (name.to_owned(), format!("$request.path.{name}").into()),
+            .map(|name| {
+                let from_item = format!("$response.body#/data/0/{field}");
+                let value = if name == item { from_item } else { format!("$request.path.{name}") };
+                (name.to_owned(), value.into())
             })
             .collect();
         let id = operation_id(route);
