@@ -116,8 +116,12 @@ mod reference {
         }
         let mut text = String::new();
         html::push_html(&mut text, events.into_iter());
-        // A wide table scrolls in itself, not the page.
-        text.replace("<table>", "<div class=\"wide\"><table>").replace("</table>", "</table></div>")
+        // The page may have no style in its text; and a wide table scrolls in itself.
+        text.replace(" style=\"text-align: right\"", " class=\"right\"")
+            .replace(" style=\"text-align: center\"", " class=\"center\"")
+            .replace(" style=\"text-align: left\"", "")
+            .replace("<table>", "<div class=\"wide\"><table>")
+            .replace("</table>", "</table></div>")
     }
 
     /// Where a link of the Markdown leads on the site; `None` where that is not part of it.
