@@ -31,7 +31,7 @@ GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 def deploy(stack: Stack, bin_dir: Path, parameters: dict[str, str]) -> bool:
     """Makes `stack` what the template says, with the binaries in `bin_dir`. False where it was so already."""
     template = cloudformation.load(REPO / "template.yaml")
-    parameters = {**local_parameters(), **parameters}
+    parameters = {**local_parameters(stack, template), **parameters}
     refuse_unknown(parameters, template)
     packages = place_packages(template, bin_dir)
     template = with_numbers(template, parameters)
@@ -44,9 +44,20 @@ def deploy(stack: Stack, bin_dir: Path, parameters: dict[str, str]) -> bool:
     return True
 
 
-def local_parameters() -> dict[str, str]:
+def local_parameters(stack: Stack, template: dict) -> dict[str, str]:
     """What differs from the template's defaults on every developer's machine."""
-    return {"Architecture": host_architecture(), "ProtectData": "false"}
+    api_id = template["Resources"]["HttpApi"]["Properties"]["Tags"]["ms-custom-id"]
+    return {
+        "Architecture": host_architecture(),
+        "LimitFailedAuthentication": "false",  # every caller has the address 127.0.0.1
+        "ProtectData": "false",
+        "PublicUrl": api_url(stack, api_id),
+    }
+
+
+def api_url(stack: Stack, api_id: str) -> str:
+    """Where ministack serves an HTTP API. The stage is `$default`; escaped, it means the same to every shell."""
+    return f"{stack.endpoint}/_aws/execute-api/{api_id}/%24default"
 
 
 def host_architecture() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aws import client
 from console import Failure
-from deploy import outputs, resource_id
+from deploy import api_url, outputs, resource_id
 from stack import CREDENTIALS, REGION, REPO, Stack
 
 WEBHOOK_SECRETS = REPO / "local" / "webhook-secrets.json"
@@ -25,8 +25,7 @@ def describe(stack: Stack) -> dict[str, str]:
     webhook_secrets = json.loads(WEBHOOK_SECRETS.read_text(encoding="utf-8"))
     return {
         **functions_environment(stack),
-        # The stage is `$default`; escaped, the line means the same to every shell.
-        "API_URL": f"{stack.endpoint}/_aws/execute-api/{api_id}/%24default",
+        "API_URL": api_url(stack, api_id),
         "API_KEY": f"key_admin.{admin_secret}",
         "AWS_ENDPOINT_URL": stack.endpoint,
         "AWS_REGION": REGION,
@@ -43,6 +42,8 @@ def functions_environment(stack: Stack) -> dict[str, str]:
     variables: dict[str, str] = {}
     for function in client(stack, "lambda").list_functions()["Functions"]:
         variables |= function["Environment"]["Variables"]
+    # JSON is no line that means the same to every shell; without it a function has the default limits.
+    variables.pop("RATE_LIMITS", None)
     return variables
 
 

@@ -27,6 +27,15 @@ class Numbers(unittest.TestCase):
         self.assertEqual(local["Resources"]["EventsQueue"]["Properties"]["VisibilityTimeout"], 180)
 
 
+class Parameters(unittest.TestCase):
+    def test_what_differs_locally_is_a_parameter_of_the_template(self):
+        deploy.refuse_unknown(deploy.local_parameters(), TEMPLATE)
+
+    def test_one_address_of_all_callers_is_not_locked_out(self):
+        self.assertEqual(deploy.local_parameters()["LimitFailedAuthentication"], "false")
+        self.assertEqual(TEMPLATE["Parameters"]["LimitFailedAuthentication"]["Default"], "true")
+
+
 class Packages(unittest.TestCase):
     def test_a_package_is_the_executable_under_the_name_that_lambda_starts(self):
         with tempfile.TemporaryDirectory() as directory:

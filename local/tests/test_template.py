@@ -44,6 +44,10 @@ def source(template: dict) -> dict:
     return properties(template, "EventWorkerFunction")["Events"]["Events"]["Properties"]
 
 
+def stream(template: dict) -> dict:
+    return properties(template, "DocumentEventsFunction")["Events"]["Documents"]["Properties"]
+
+
 def http_event(template: dict) -> None:
     properties(template, "ApiFunction")["Events"] = {"Any": {"Type": "HttpApi"}}
 
@@ -53,6 +57,7 @@ BROKEN = {
     rules.visibility_covers_the_timeout: lambda t: properties(t, "EventsQueue").update(VisibilityTimeout=179),
     rules.large_batches_have_a_window: lambda t: source(t).update(BatchSize=11),
     rules.batches_fail_in_part: lambda t: source(t).pop("FunctionResponseTypes"),
+    rules.streams_lose_nothing: lambda t: stream(t).pop("DestinationConfig"),
     rules.lease_lies_between_timeout_and_visibility: lambda t: t["Parameters"]["LeaseSeconds"].update(Default=30),
     rules.api_is_explicit: http_event,
     rules.http_functions_are_reachable: lambda t: without(t, "ApiPermission"),
@@ -90,6 +95,17 @@ class TemplateRules(unittest.TestCase):
         command = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
         metadata = json.loads(subprocess.run(command, cwd=REPO, check=True, capture_output=True).stdout)["metadata"]
         self.assertEqual(metadata["lambda"]["watch"]["router"], rules.routes(TEMPLATE))
+
+    def test_the_gateway_has_the_routes_of_the_openapi_document(self):
+        document = json.loads((REPO / "docs" / "openapi.json").read_text(encoding="utf-8"))
+        missing = [word for word in rules.operations_are_reachable(TEMPLATE, document) if "get through" in word]
+        self.assertEqual(missing, [])
+
+    def test_an_operation_out_of_reach_and_a_route_to_nowhere_are_noticed(self):
+        document = {"paths": {"/v3": {"get": {}}, "/v2/x": {"get": {}}}}
+        noticed = list(rules.operations_are_reachable(TEMPLATE, document))
+        self.assertIn("GET /v3 does not get through the gateway", noticed)
+        self.assertIn("GET /health leads to no operation", noticed)
 
     def test_every_setting_is_documented(self):
         self.assertEqual(list(rules.settings_are_documented(TEMPLATE, PAGE)), [])

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Error, Result};
+use crate::{Error, Result, rate_limit::Limits};
 
 /// Reads variables; the process environment in a function, a closure in tests.
 pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
@@ -14,17 +14,37 @@ impl<'a> Environment<'a> {
     }
 
     fn text(&self, name: &str) -> Result<String> {
-        (self.0)(name)
-            .filter(|value| !value.is_empty())
+        self.optional(name)
             .ok_or_else(|| Error::internal(format!("the environment variable {name} is not set")))
     }
 
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+
     fn seconds(&self, name: &str, default: u64) -> Result<Duration> {
-        match (self.0)(name).filter(|value| !value.is_empty()) {
+        match self.optional(name) {
             None => Ok(Duration::from_secs(default)),
             Some(text) => text.parse().map(Duration::from_secs).map_err(|_| {
                 Error::internal(format!("{name} must be a whole number of seconds, not {text:?}"))
             }),
+        }
+    }
+
+    fn switch(&self, name: &str, default: bool) -> Result<bool> {
+        match (self.0)(name).as_deref() {
+            None | Some("") => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(text) => Err(Error::internal(format!("{name} must be true or false, not {text:?}"))),
+        }
+    }
+
+    fn rate_limits(&self, name: &str) -> Result<Limits> {
+        match (self.0)(name).filter(|value| !value.is_empty()) {
+            None => Ok(Limits::default()),
+            Some(text) => Limits::parse(&text)
+                .map_err(|fault| Error::internal(format!("{name} is not valid: {}", fault.detail()))),
         }
     }
 }
@@ -36,7 +56,7 @@ pub struct Tables {
     pub documents: String,
     /// The Integration Log.
     pub logs: String,
-    /// Parked items, leases, series.
+    /// Parked items, leases, series, read models, counts of requests, cached results.
     pub state: String,
 }
 
@@ -75,6 +95,19 @@ pub struct ApiConfig {
     pub events_queue_url: String,
     /// The Secrets Manager secret with the first API key.
     pub admin_api_key_id: String,
+    /// The URL that callers know the API by, where it is not the one that the gateway sees.
+    pub public_url: Option<String>,
+    /// How often each user may do what.
+    pub rate_limits: Limits,
+    /// Whether an address that fails to authenticate too often is refused.
+    pub limit_failed_authentication: bool,
+}
+
+/// What `document-events` needs.
+#[derive(Debug, Clone)]
+pub struct DocumentEventsConfig {
+    /// The State table, for read models and what is parked.
+    pub state_table: String,
 }
 
 fn tables(env: &Environment<'_>) -> Result<Tables> {
@@ -116,13 +149,24 @@ impl ApiConfig {
             tables: tables(env)?,
             events_queue_url: env.text("EVENTS_QUEUE_URL")?,
             admin_api_key_id: env.text("ADMIN_API_KEY_ID")?,
+            public_url: env.optional("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
+            rate_limits: env.rate_limits("RATE_LIMITS")?,
+            limit_failed_authentication: env.switch("LIMIT_FAILED_AUTHENTICATION", true)?,
         })
+    }
+}
+
+impl DocumentEventsConfig {
+    /// Reads it.
+    pub fn read(env: &Environment<'_>) -> Result<Self> {
+        Ok(Self { state_table: env.text("STATE_TABLE")? })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate_limit::Class;
 
     #[test]
     fn a_missing_variable_is_named() {
@@ -137,5 +181,25 @@ mod tests {
         assert!(
             WorkerConfig::read(&Environment::new(&lookup)).unwrap_err().causes().contains("LEASE_SECONDS")
         );
+    }
+
+    #[test]
+    fn rate_limits_that_cannot_be_read_stop_the_start_and_say_where() {
+        let start = |variable: &'static str, value: &'static str| {
+            let lookup = |name: &str| match name {
+                name if name == variable => Some(value.to_string()),
+                "RATE_LIMITS" | "LIMIT_FAILED_AUTHENTICATION" => None,
+                _ => Some("x".to_string()),
+            };
+            ApiConfig::read(&Environment::new(&lookup))
+        };
+        let config = start("RATE_LIMITS", r#"{"report": {"limit": 7, "window_seconds": 60}}"#).unwrap();
+        assert_eq!(config.rate_limits.of(Class::Report).limit, 7);
+        assert!(config.limit_failed_authentication, "on unless it is switched off");
+        assert!(!start("LIMIT_FAILED_AUTHENTICATION", "false").unwrap().limit_failed_authentication);
+        let error = start("RATE_LIMITS", r#"{"report": {"limit": 0, "window_seconds": 60}}"#).unwrap_err();
+        assert!(error.causes().contains("RATE_LIMITS is not valid: /report/limit"), "{error:?}");
+        let error = start("LIMIT_FAILED_AUTHENTICATION", "no").unwrap_err();
+        assert!(error.causes().contains("LIMIT_FAILED_AUTHENTICATION"), "{error:?}");
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
         update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     },
     primitives::Blob,
-    types::{AttributeValue, CancellationReason, Update},
+    types::{AttributeValue, CancellationReason, KeysAndAttributes, Update},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -156,6 +156,50 @@ pub fn parse_time(text: &str) -> Result<Timestamp> {
 /// JSON as stored.
 pub fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::internal)
+}
+
+/// Keys fetched in one request, the most DynamoDB takes.
+const BATCH: usize = 100;
+/// How often a batch is asked for what it left out.
+const MAX_ROUNDS: usize = 5;
+
+/// How up to date what is read has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// What was written before is seen.
+    Strong,
+    /// What was written a moment ago may be missing, for half the units.
+    Eventual,
+}
+
+/// The items of `table` under `keys`, which are distinct, in any order; those that do not exist are left out.
+pub async fn batch_get(
+    client: &Client,
+    table: &str,
+    keys: Vec<Item>,
+    consistency: Consistency,
+) -> Result<Vec<Item>> {
+    let mut items = Vec::with_capacity(keys.len());
+    for chunk in keys.chunks(BATCH) {
+        let request = KeysAndAttributes::builder()
+            .set_keys(Some(chunk.to_vec()))
+            .consistent_read(consistency == Consistency::Strong)
+            .build()
+            .map_err(Error::internal)?;
+        let mut open = HashMap::from([(table.to_owned(), request)]);
+        let mut rounds = 0;
+        while !open.is_empty() {
+            rounds += 1;
+            if rounds > MAX_ROUNDS {
+                return Err(Error::unavailable("DynamoDB", "a batch was left unfinished"));
+            }
+            let answer =
+                client.batch_get_item().set_request_items(Some(open)).send().await.map_err(failed)?;
+            items.extend(answer.responses.unwrap_or_default().into_values().flatten());
+            open = answer.unprocessed_keys.unwrap_or_default();
+        }
+    }
+    Ok(items)
 }
 
 /// What a failed call means: DynamoDB refused what we sent (a defect), or it is not available.

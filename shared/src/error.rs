@@ -3,7 +3,7 @@
 //!
 //! What a caller may read (`detail`, `fields`) and what only the log gets (`source`) are different fields.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, num::NonZeroU32};
 
 /// The result of every fallible function in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -29,6 +29,8 @@ pub enum Kind {
     Unsupported,
     /// It is well formed, and a rule forbids it.
     Unprocessable,
+    /// The caller asked too often: try again when the error says.
+    Limited,
     /// Something we depend on did not answer: try again.
     Unavailable,
     /// A defect of ours.
@@ -104,6 +106,14 @@ error_codes! {
     ApiKeyInvalid = "api_key_invalid", Unauthenticated, "The API key is not valid";
     /// The user's roles do not allow this.
     PermissionDenied = "permission_denied", Forbidden, "Permission denied";
+    /// There is no API key of that id.
+    ApiKeyNotFound = "api_key_not_found", NotFound, "There is no such API key";
+    /// There is no such user.
+    UserNotFound = "user_not_found", NotFound, "There is no such user";
+    /// There is no such role.
+    RoleNotFound = "role_not_found", NotFound, "There is no such role";
+    /// It comes with Causeway and cannot be changed or removed.
+    BuiltIn = "built_in", Unprocessable, "It is built in";
 
     /// A part of the request is missing or wrong; `errors` names the fields.
     InvalidInput = "invalid_input", Invalid, "The input is not valid";
@@ -111,6 +121,8 @@ error_codes! {
     RouteNotFound = "route_not_found", NotFound, "There is no such route";
     /// The route exists with other methods.
     MethodNotAllowed = "method_not_allowed", Method, "The method is not allowed here";
+    /// The version asked for, in the header `API-Version` or as `version`, is not there, or is not the path's.
+    UnsupportedVersion = "unsupported_version", Invalid, "The version is not supported";
     /// There is no such document.
     DocumentNotFound = "document_not_found", NotFound, "There is no such document";
     /// A document of that name exists.
@@ -132,11 +144,15 @@ error_codes! {
     MappingFailed = "mapping_failed", Unprocessable, "The mapping does not fit the payload";
     /// A document that the event needs does not exist yet.
     ParentMissing = "parent_missing", Unprocessable, "A required document does not exist yet";
+    /// A read model cannot show the document: a field it needs is missing or is not what it should be.
+    ProjectionFailed = "projection_failed", Unprocessable, "The document does not fit a read model";
     /// The message cannot be read as any version we know.
     MessageUnreadable = "message_unreadable", Invalid, "The queue message cannot be read";
     /// The message was received many times and no attempt on it was ever recorded.
     PoisonMessage = "poison_message", Internal, "The message stops its worker";
 
+    /// The caller used up a limit; `Retry-After` says when there is room again, and `docs/rate-limits.md` which limits there are.
+    RateLimited = "rate_limited", Limited, "Too many requests";
     /// A service we depend on did not answer in time or refused.
     DependencyUnavailable = "dependency_unavailable", Unavailable, "A service is not available";
     /// A defect of ours; the log has the cause.
@@ -154,18 +170,58 @@ pub struct FieldError {
     pub detail: String,
 }
 
+/// The faults found in an input so far, so that one answer names them all.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<FieldError>);
+
+impl Faults {
+    /// Notes a fault of `field` unless `holds`.
+    pub fn check(
+        &mut self,
+        holds: bool,
+        field: impl Into<String>,
+        code: &'static str,
+        detail: impl Into<String>,
+    ) {
+        if !holds {
+            self.0.push(FieldError { field: field.into(), code, detail: detail.into() });
+        }
+    }
+
+    /// Notes the error of `result`, if it is one, as a fault of `field`.
+    pub fn result<T>(&mut self, field: &str, result: Result<T>) {
+        match result {
+            Ok(_) => {}
+            Err(error) if error.fields.is_empty() => self.check(false, field, "invalid", error.detail()),
+            Err(error) => self.extend(error.at(field).fields),
+        }
+    }
+
+    /// Notes faults found elsewhere.
+    pub fn extend(&mut self, faults: impl IntoIterator<Item = FieldError>) {
+        self.0.extend(faults);
+    }
+
+    /// An error that names every fault, if there is one.
+    pub fn into_result(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::fields(self.0)) }
+    }
+}
+
 /// A failure with its stable code, what the caller may read, and what only the log gets.
 pub struct Error {
     code: ErrorCode,
     detail: String,
     fields: Vec<FieldError>,
+    // Small: an error is returned by value everywhere.
+    retry_after_seconds: Option<NonZeroU32>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// A failure whose `detail` the caller may read: never put a secret or a signature in it.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), fields: Vec::new(), source: None }
+        Self { code, detail: detail.into(), fields: Vec::new(), retry_after_seconds: None, source: None }
     }
 
     /// Wrong input, naming the one field at fault.
@@ -180,7 +236,13 @@ impl Error {
             field => format!("{field}: {}", fault.detail),
         };
         let detail = fields.iter().map(sentence).collect::<Vec<_>>().join("; ");
-        Self { code: ErrorCode::InvalidInput, detail, fields, source: None }
+        Self { code: ErrorCode::InvalidInput, detail, fields, retry_after_seconds: None, source: None }
+    }
+
+    /// The caller used up a limit; there is room again in `seconds`.
+    pub fn limited(detail: impl Into<String>, seconds: u64) -> Self {
+        let retry_after_seconds = NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX));
+        Self { retry_after_seconds, ..Self::new(ErrorCode::RateLimited, detail) }
     }
 
     /// A service we depend on failed; `source` goes to the log only.
@@ -216,6 +278,18 @@ impl Error {
         self
     }
 
+    /// The same failure to its caller once more; the cause stays with this one.
+    #[must_use]
+    pub fn repeated(&self) -> Self {
+        Self {
+            code: self.code,
+            detail: self.detail.clone(),
+            fields: self.fields.clone(),
+            source: None,
+            retry_after_seconds: self.retry_after_seconds,
+        }
+    }
+
     /// The stable code.
     pub fn code(&self) -> ErrorCode {
         self.code
@@ -231,9 +305,14 @@ impl Error {
         &self.fields
     }
 
+    /// In how many seconds the same request may be tried again, where that is known.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after_seconds.map(|seconds| u64::from(seconds.get()))
+    }
+
     /// Whether the same request may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self.code.kind(), Kind::Unavailable)
+        matches!(self.code.kind(), Kind::Unavailable | Kind::Limited)
             || matches!(self.code, ErrorCode::RevisionConflict | ErrorCode::InternalError)
     }
 

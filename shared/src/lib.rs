@@ -7,19 +7,25 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+mod bounded;
+pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod connectors;
 pub mod documents;
 pub mod dynamo;
 pub mod error;
+pub mod etag;
 pub mod events;
 pub mod id;
 pub mod integration_log;
 pub mod lease;
 pub mod mapping;
+mod outage;
 pub mod parking;
+pub mod projections;
 pub mod queue;
+pub mod rate_limit;
 pub mod secrets;
 pub mod telemetry;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! For unit tests: DynamoDB in the process, and ports in memory that can be told to fail.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, Result,
+    auth::{Directory, Principal},
     clock::{Clock, ManualClock},
     config::Tables,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
@@ -30,9 +31,25 @@ use crate::{
     events::{Disposition, EventWorker, Ports, Received},
     integration_log::{Entry, dynamo::DynamoLog},
     parking::{ParkedItem, Release, Replay, dynamo::DynamoParking},
+    projections::{NothingDerived, Projector, dynamo::DynamoReadModels},
     queue::{Body, InboundEvent, Message, Queue},
     secrets::{Secret, SecretBundle, SecretStore},
+    trigger::http::Request,
 };
+
+/// A request without query, headers and body.
+pub fn request(method: &str, path: &str) -> Request {
+    Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        query: HashMap::new(),
+        headers: http::HeaderMap::new(),
+        body: Ok(Vec::new()),
+        request_id: None,
+        source_address: None,
+        host: None,
+    }
+}
 
 /// The moment at which tests begin.
 pub fn start() -> Timestamp {
@@ -67,6 +84,14 @@ impl Dynamo {
             [("by_due", "dpk", "dsk", &[]), ("by_state", "spk", "ssk", &[]), ("by_wait", "wpk", "wsk", &[])];
         create(&client, "state", &["pk", "sk"], &indexes).await;
         Self { client, tables }
+    }
+
+    /// A projector to its read models.
+    pub fn projector(&self, clock: &Arc<dyn Clock>) -> Arc<Projector> {
+        let models = DynamoReadModels::new(self.client.clone(), &self.tables, clock.clone());
+        let parking = DynamoParking::new(self.client.clone(), &self.tables);
+        let derived = Arc::new(NothingDerived);
+        Arc::new(Projector::new(Arc::new(models), Arc::new(parking), derived, clock.clone()))
     }
 }
 
@@ -226,24 +251,29 @@ impl Rig {
         let store: Arc<dyn DocumentStore> =
             Arc::new(DynamoDocuments::new(dynamo.client.clone(), dynamo.tables.clone(), time.clone()));
         let repository = ConnectorRepository::new(store.clone());
-        repository.put(settings, "Administrator", &*clock).await.unwrap();
+        let directory = Arc::new(Directory::new(store.clone(), time.clone()));
+        let administrator = Principal::administrator().unwrap();
+        repository.put(settings, &administrator, &directory, None).await.unwrap();
         let ports = Ports {
             documents: wrap(store),
+            directory,
             log: Arc::new(DynamoLog::new(dynamo.client.clone(), dynamo.tables.clone(), time.clone())),
             parking: Arc::new(DynamoParking::new(dynamo.client.clone(), &dynamo.tables)),
             queue: queue.clone(),
             clock: time.clone(),
         };
         let release = Release::new(ports.parking.clone(), queue.clone());
-        let cache = ConnectorCache::settings_only(repository.clone(), time);
-        let worker = Arc::new(EventWorker::new(ports.clone(), cache, release.clone()));
+        let cache = ConnectorCache::settings_only(repository.clone(), time.clone());
+        let projector = dynamo.projector(&time);
+        let worker = Arc::new(EventWorker::new(ports.clone(), cache, release.clone(), projector));
         let replay = Replay::new(release.clone(), ports.log.clone());
         Self { dynamo, ports, queue, clock, worker, release, replay, repository }
     }
 
     /// Replaces the connector's settings; an instance may remember the old ones for a while.
     pub async fn configure(&self, settings: &ConnectorSettings) {
-        self.repository.put(settings, "Administrator", &*self.clock).await.unwrap();
+        let administrator = Principal::administrator().unwrap();
+        self.repository.put(settings, &administrator, &self.ports.directory, None).await.unwrap();
     }
 
     /// Works on one message.

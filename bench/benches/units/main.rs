@@ -3,6 +3,8 @@
 //! The production code runs against a DynamoDB in this process that reports capacity as AWS does; an interceptor
 //! in the client adds it up. The prices and the durations that are stated, not measured, are in [`prices`].
 
+mod database;
+mod guards;
 mod mark;
 mod meter;
 mod paths;
@@ -43,7 +45,11 @@ impl Measured {
     }
 
     fn shown(&self) -> impl Iterator<Item = &(String, Tally)> {
-        self.paths.iter().filter(|(name, _)| !name.starts_with('-'))
+        self.paths.iter().filter(|(name, _)| !name.starts_with(['-', '+']))
+    }
+
+    fn guards(&self) -> impl Iterator<Item = (&str, &Tally)> {
+        self.paths.iter().filter_map(|(name, tally)| Some((name.strip_prefix(guards::PREFIX)?, tally)))
     }
 
     fn add(&mut self, mark: Mark, log_bytes: f64) -> Result<(), Failed> {
@@ -190,6 +196,15 @@ fn parts(measured: &Measured) -> Result<(), Failed> {
     Ok(())
 }
 
+fn guards(measured: &Measured) {
+    let mut table = Table::new(["of the API's requests", "DynamoDB calls", "WRU", "RRU"]);
+    for (name, tally) in measured.guards() {
+        let figures = [sum(&tally.calls, "DynamoDB"), sum(&tally.writes, ""), sum(&tally.reads, "")];
+        table.row([name.to_owned()].into_iter().chain(figures.map(figure)));
+    }
+    table.print();
+}
+
 fn goals(measured: &Measured) -> Result<(), Failed> {
     let (insert, update) = (measured.get("insert")?, measured.get("update")?);
     let parked = measured.get("parked: its parent is missing")?;
@@ -228,6 +243,8 @@ fn report(measured: &Measured) -> Result<(), Failed> {
     parts(measured)?;
     println!();
     goals(measured)?;
+    println!();
+    guards(measured);
     println!("\nItem sizes, by attribute:");
     for size in &measured.sizes {
         println!("- {size}");

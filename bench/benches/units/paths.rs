@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
+    guards,
     mark::Mark,
     meter::item_bytes,
     stack::{Failed, Stack},
@@ -220,5 +221,6 @@ pub async fn drive() -> Result<(), Failed> {
     run.documents().await?;
     run.series().await?;
     run.parking().await?;
-    run.failures().await
+    run.failures().await?;
+    guards::drive(&run.stack).await
 }

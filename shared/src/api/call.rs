@@ -1,9 +1,9 @@
 //! One authorised request, as a handler sees it.
 
-use super::Services;
+use super::{Services, version};
 use crate::{
     Error, Result,
-    auth::{Permission, Principal, permit},
+    auth::{Caller, Permission, Principal, permit},
     documents::{DocName, DocType, DocumentKey},
     trigger::http::Request,
 };
@@ -15,7 +15,7 @@ pub struct Call<'a> {
     /// The request.
     pub request: &'a Request,
     /// Who asks; nobody on a public route.
-    pub caller: Option<Principal>,
+    pub caller: Option<Caller>,
     /// The path's parameters, percent-decoded.
     pub params: Vec<(String, String)>,
 }
@@ -27,6 +27,12 @@ impl Call<'_> {
         found
             .map(|(_, value)| value.as_str())
             .ok_or_else(|| Error::internal(format!("the route has no {name:?}")))
+    }
+
+    /// The query's parameters, but for the version that the wrapper read.
+    pub fn query(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.request.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        all.filter(|(name, _)| *name != version::PARAMETER)
     }
 
     /// The DocType in the path.
@@ -41,7 +47,8 @@ impl Call<'_> {
 
     /// Who asks.
     pub fn principal(&self) -> Result<&Principal> {
-        self.caller.as_ref().ok_or_else(|| Error::internal("a public route asks who calls"))
+        let caller = self.caller.as_ref();
+        caller.map(|caller| &caller.principal).ok_or_else(|| Error::internal("a public route asks who calls"))
     }
 
     /// Who asks, by name.

@@ -38,10 +38,10 @@ impl<T: DeserializeOwned + JsonSchema> Input for Query<T> {
 
     fn read(call: &Call<'_>) -> Result<Self> {
         // An unset variable of the caller's is no unfiltered answer either.
-        if let Some((name, _)) = call.request.query.iter().find(|(_, value)| value.is_empty()) {
+        if let Some((name, _)) = call.query().find(|(_, value)| value.is_empty()) {
             return Err(Error::field(cut(name), "missing", "is given without a value"));
         }
-        let text = serde_urlencoded::to_string(&call.request.query).map_err(Error::internal)?;
+        let text = serde_urlencoded::to_string(call.query().collect::<Vec<_>>()).map_err(Error::internal)?;
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
         serde_path_to_error::deserialize(pairs).map(Self).map_err(|fault| {
             let detail = fault.inner().to_string();
@@ -133,7 +133,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 
 /// Refuses a query or a body that no argument reads.
 pub fn refuse_unread(call: &Call<'_>, reads_query: bool, reads_body: bool) -> Result<()> {
-    if !reads_query && let Some(name) = call.request.query.keys().next() {
+    if !reads_query && let Some((name, _)) = call.query().next() {
         return Err(Error::field(cut(name), "unknown", "this route takes no parameters in its query"));
     }
     let method = call.request.method.as_str();

@@ -1,13 +1,16 @@
 //! The HTTP API: one table of routes, one wrapper around all handlers.
 //!
-//! [`Api::handle`] is called by the `api` function. It finds the route in [`ROUTES`], authenticates the API key,
-//! asks for the permission the table names, runs the handler, turns errors into problems and logs one line.
+//! [`Api::handle`] is called by the `api` function. It finds the route in [`ROUTES`], checks the version that is
+//! asked for, authenticates the API key, asks for the permission the table names, counts
+//! the request towards its limit, runs the handler, turns errors
+//! into what the version's callers expect (problems, or below `/api` Frappe's own shape) and logs one line.
 //! A handler is a function of a [`Call`] and its typed inputs; adding an endpoint is that function and its line
 //! in the table.
 
 pub mod answer;
 mod call;
 mod endpoint;
+mod guard;
 #[cfg(test)]
 mod hostile;
 pub mod input;
@@ -15,29 +18,38 @@ pub mod input;
 mod openapi;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod rig;
 mod router;
 mod shown;
 mod site;
+mod v1;
 mod v2;
+mod version;
 
 pub use call::Call;
-pub use router::{Access, ROUTES, Rate, Route};
+pub use guard::Guard;
+pub use router::{Access, ROUTES, Route};
 
 use std::sync::Arc;
 
 use http::header;
 use jiff::Timestamp;
 
-use self::router::{Found, Routes};
+use self::{
+    router::{Found, Routes},
+    version::Version,
+};
 use crate::{
     Error, ErrorCode, Result,
-    auth::{ApiKeys, Permission, PresentedKey},
+    auth::{Accounts, Directory, Keyring, Permission},
     clock::Clock,
     connectors::ConnectorRepository,
     documents::DocumentStore,
     error::Kind,
     integration_log::IntegrationLog,
     parking::{Discard, ParkingLot, Release, Replay},
+    rate_limit::Decision,
     telemetry::metric::Line,
     trigger::http::{HttpFunction, Request, Response},
 };
@@ -48,6 +60,12 @@ pub struct Services {
     pub documents: Arc<dyn DocumentStore>,
     /// Connector settings.
     pub connectors: ConnectorRepository,
+    /// Who a user is.
+    pub directory: Arc<Directory>,
+    /// Users and roles.
+    pub accounts: Accounts,
+    /// API keys.
+    pub keyring: Keyring,
     /// The Integration Log.
     pub log: Arc<dyn IntegrationLog>,
     /// What is parked.
@@ -60,48 +78,75 @@ pub struct Services {
     pub discard: Discard,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The URL that callers know the API by, where it is not the one that the gateway sees.
+    pub public_url: Option<String>,
 }
 
 /// The API.
 pub struct Api {
     services: Services,
-    keys: ApiKeys,
+    guard: Guard,
     routes: Routes,
 }
 
 impl HttpFunction for Api {
     async fn handle(&self, request: &Request) -> Response {
         let started_at = self.services.clock.now();
-        let found = self.routes.find(&request.method, &request.path);
+        let path = v1::address(request);
+        let asked = Version::asked(request, &path);
+        let found = self.routes.find(&request.method, &path);
         let route = found.as_ref().ok().map_or("-", |found| found.route.path);
-        let result = match &found {
-            Ok(found) => self.run(found, request).await,
-            Err(error) => Err(Error::new(error.code(), error.detail())),
+        let (result, counted) = match (&asked, &found) {
+            (Ok(_), Ok(found)) => self.run(found, request).await,
+            (Err(error), _) | (_, Err(error)) => (Err(error.repeated()), None),
         };
         let response = match &result {
             Ok(response) => response.clone(),
-            Err(error) => problem(error, &self.routes.allowed(&request.path)),
+            Err(error) => self.refusal(error, &path),
         };
+        let response = guard::with_limits(response, counted.as_ref());
+        let is_v1 = v1::speaks(&path) && !matches!(asked, Ok(Some(Version::V2)));
+        let response = if is_v1 { v1::notice::add(response) } else { response };
         self.log(started_at, route, request, &response, result.as_ref().err());
         response
     }
 }
 
 impl Api {
-    /// The API over `services`, for callers with one of `keys`.
-    pub fn new(services: Services, keys: ApiKeys) -> Result<Self> {
-        Ok(Self { services, keys, routes: Routes::new()? })
+    /// The API over `services`, for callers whom `guard` lets in.
+    pub fn new(services: Services, guard: Guard) -> Result<Self> {
+        Ok(Self { services, guard, routes: Routes::new()? })
     }
 
-    async fn run(&self, found: &Found, request: &Request) -> Result<Response> {
-        let route = found.route;
-        let caller = match route.access {
-            Access::Public => None,
-            _ => Some(self.keys.principal(&PresentedKey::from_headers(&request.headers)?).await?),
+    /// Runs the route, and says how the request was counted.
+    async fn run(&self, found: &Found, request: &Request) -> (Result<Response>, Option<Decision>) {
+        let (route, mut counted) = (found.route, None);
+        let result = async {
+            let caller = self.guard.authenticate(route, request).await?;
+            let call = Call { services: &self.services, request, caller, params: found.params.clone() };
+            authorise(route, &call)?;
+            counted = self.guard.count(route, call.caller.as_ref()).await?;
+            guard::refused(counted.as_ref())?;
+            (route.handler)(&call).await
         };
-        let call = Call { services: &self.services, request, caller, params: found.params.clone() };
-        authorise(route, &call)?;
-        (route.handler)(&call).await
+        (result.await, counted)
+    }
+
+    /// What `error` is to the callers of `path`.
+    fn refusal(&self, error: &Error, path: &str) -> Response {
+        let response = match v1::speaks(path) {
+            true => v1::dialect::refusal(error, path),
+            false => Response::problem(error),
+        };
+        match error.code() {
+            ErrorCode::MethodNotAllowed => {
+                response.with_header(header::ALLOW, &self.routes.allowed(path).join(", "))
+            }
+            ErrorCode::ApiKeyMissing | ErrorCode::ApiKeyInvalid => {
+                response.with_header(header::WWW_AUTHENTICATE, "ApiKey realm=\"causeway\"")
+            }
+            _ => response,
+        }
     }
 
     fn log(
@@ -130,7 +175,7 @@ impl Api {
 /// Asks for the permission that the route's line in the table names.
 fn authorise(route: &Route, call: &Call<'_>) -> Result<()> {
     match route.access {
-        Access::Public | Access::Key => Ok(()),
+        Access::Public | Access::Key | Access::Named(_) => Ok(()),
         Access::Read => call.permit(Permission::Read(&call.doctype()?)),
         Access::Create => call.permit(Permission::Create(&call.doctype()?)),
         Access::Write => call.permit(Permission::Write(&call.doctype()?)),
@@ -138,16 +183,5 @@ fn authorise(route: &Route, call: &Call<'_>) -> Result<()> {
         Access::ReadOperations => call.permit(Permission::ReadOperations),
         Access::Replay => call.permit(Permission::Replay),
         Access::ManageConnectors => call.permit(Permission::ManageConnectors),
-    }
-}
-
-fn problem(error: &Error, allowed: &[&str]) -> Response {
-    let response = Response::problem(error);
-    match error.code() {
-        ErrorCode::MethodNotAllowed => response.with_header(header::ALLOW, &allowed.join(", ")),
-        ErrorCode::ApiKeyMissing | ErrorCode::ApiKeyInvalid => {
-            response.with_header(header::WWW_AUTHENTICATE, "ApiKey realm=\"causeway\"")
-        }
-        _ => response,
     }
 }

@@ -9,10 +9,12 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::{
-    router::{Access, ROUTES, Rate, Route},
+    router::{Access, ROUTES, Route},
     site,
+    v1::{self, notice},
+    version,
 };
-use crate::{Error, ErrorCode, trigger::http::Response};
+use crate::{Error, ErrorCode, rate_limit::Class, trigger::http::Response};
 
 /// What one route takes and gives, while it is being described.
 pub struct Operation<'g> {
@@ -56,10 +58,57 @@ impl Operation<'_> {
         }));
     }
 
+    /// It reads `T` as Frappe's methods read arguments: from the query, or from a body that is JSON or a form.
+    pub fn arguments<T: JsonSchema>(&mut self) {
+        if matches!(self.method(), "GET" | "DELETE") {
+            return self.query::<T>();
+        }
+        let mut schema = T::json_schema(self.generator).to_value();
+        let mut required = schema["required"].as_array().is_some_and(|names| !names.is_empty());
+        if let Some(before) = self.body.take() {
+            required |= before["required"] == true;
+            let before = before["content"]["application/json"]["schema"].clone();
+            schema = json!({ "allOf": [before, schema] });
+        }
+        self.body = Some(json!({
+            "required": required,
+            "content": {
+                "application/json": { "schema": schema },
+                "application/x-www-form-urlencoded": { "schema": schema },
+            },
+        }));
+    }
+
+    /// It reads the version that is asked for.
+    pub fn version(&mut self) {
+        for (place, name) in [("query", version::PARAMETER), ("header", version::HEADER)] {
+            self.parameters.push(json!({
+                "name": name,
+                "in": place,
+                "required": false,
+                "description": "The version it is about.",
+                "schema": { "enum": ["v1", "v2", "1", "2", "1.0", "2.0"] },
+            }));
+        }
+    }
+
+    /// It answers `status` with `T` in `member` of Frappe's envelope, or with the envelope alone.
+    pub fn answers_in<T: JsonSchema>(&mut self, status: u16, member: Option<&str>) {
+        let mut properties = json!({
+            "version": { "const": "1.0" },
+            "deprecated": { "const": true },
+            "migration_guide": { "type": "string", "description": "The way to version 2." },
+        });
+        if let Some(member) = member {
+            properties[member] = self.generator.subschema_for::<T>().to_value();
+        }
+        self.answers_object(status, &properties, &member.into_iter().collect::<Vec<_>>(), &[]);
+    }
+
     /// It answers `status` with one `T`.
     pub fn answers_one<T: JsonSchema>(&mut self, status: u16, headers: &[&str]) {
         let schema = self.generator.subschema_for::<T>();
-        self.answers_data(status, &json!({ "data": schema }), &["data"], headers);
+        self.answers_object(status, &json!({ "data": schema }), &["data"], headers);
     }
 
     /// It answers 200 with a page of `T`.
@@ -69,7 +118,7 @@ impl Operation<'_> {
             "data": { "type": "array", "items": schema },
             "page": { "$ref": "#/components/schemas/Page" },
         });
-        self.answers_data(200, &properties, &["data", "page"], &[]);
+        self.answers_object(200, &properties, &["data", "page"], &[]);
         let links = item_links(self.route.path);
         if let Some((_, answer)) = self.answers.last_mut().filter(|_| !links.is_empty()) {
             answer["links"] = links.into();
@@ -93,9 +142,12 @@ impl Operation<'_> {
             .push((200, json!({ "description": "The page or file", "content": { content_type: {} } })));
     }
 
-    fn answers_data(&mut self, status: u16, properties: &Value, required: &[&str], headers: &[&str]) {
+    /// It answers `status` with an object of these properties.
+    pub fn answers_object(&mut self, status: u16, properties: &Value, required: &[&str], headers: &[&str]) {
+        let notices = if v1::speaks(self.route.path) { &notice::HEADERS[..] } else { &[] };
         let headers: Map<String, Value> = headers
             .iter()
+            .chain(notices)
             .map(|name| ((*name).to_owned(), json!({ "schema": { "type": "string" } })))
             .collect();
         self.answers.push((
@@ -114,7 +166,7 @@ impl Operation<'_> {
         let mut responses: BTreeMap<String, Value> =
             self.answers.drain(..).map(|(status, answer)| (status.to_string(), answer)).collect();
         for (status, codes) in failures(self.route, self.body.is_some()) {
-            responses.insert(status.to_string(), problem(&codes));
+            responses.insert(status.to_string(), failure(self.route, &codes));
         }
         let mut parameters = path_parameters(self.route.path);
         parameters.append(&mut self.parameters);
@@ -125,13 +177,16 @@ impl Operation<'_> {
             "parameters": parameters,
             "responses": responses,
             "x-required-permissions": permissions(self.route.access),
-            "x-rate-limit-class": rate(self.route.rate),
+            "x-rate-limit-class": self.route.rate.map(Class::as_str),
         });
         if let Some(body) = self.body {
             operation["requestBody"] = body;
         }
         if self.route.access == Access::Public {
             operation["security"] = json!([]);
+        }
+        if v1::speaks(self.route.path) && self.route.path != "/api" {
+            operation["deprecated"] = true.into();
         }
         operation
     }
@@ -195,22 +250,39 @@ fn failures(route: &Route, has_body: bool) -> BTreeMap<u16, Vec<ErrorCode>> {
         codes.push(E::PermissionDenied);
     }
     if has_body {
-        codes.extend([E::EmptyBody, E::MalformedBody, E::BodyTooLarge, E::UnsupportedContent]);
+        codes.extend([E::MalformedBody, E::BodyTooLarge]);
+    }
+    // A method may be called without a body, and one that is no form is taken for JSON.
+    if has_body && !v1::speaks(route.path) {
+        codes.extend([E::EmptyBody, E::UnsupportedContent]);
+    }
+    codes.push(E::UnsupportedVersion);
+    if route.rate.is_some() {
+        codes.push(E::RateLimited);
     }
     codes.extend(route.failures);
     let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();
     for code in codes {
-        let status = Response::problem(&Error::new(code, "")).status.as_u16();
+        let error = Error::new(code, "");
+        let response = match v1::speaks(route.path) {
+            true => v1::dialect::refusal(&error, route.path),
+            false => Response::problem(&error),
+        };
+        let status = response.status.as_u16();
         by_status.entry(status).or_default().push(code);
     }
     by_status
 }
 
-fn problem(codes: &[ErrorCode]) -> Value {
+fn failure(route: &Route, codes: &[ErrorCode]) -> Value {
     let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
+    let (content_type, schema) = match v1::speaks(route.path) {
+        true => ("application/json", "FrappeError"),
+        false => ("application/problem+json", "Problem"),
+    };
     json!({
         "description": format!("{}: {}", codes[0].title(), names.join(", ")),
-        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        "content": { content_type: { "schema": { "$ref": format!("#/components/schemas/{schema}") } } },
     })
 }
 
@@ -262,29 +334,20 @@ fn operation_id(route: &Route) -> String {
 }
 
 /// What a route needs, as permissions are called.
-pub fn permissions(access: Access) -> Vec<&'static str> {
-    match access {
-        Access::Public => vec![],
-        Access::Key => vec!["a valid API key"],
-        Access::Read => vec!["read {doctype}"],
-        Access::Create => vec!["create {doctype}"],
-        Access::Write => vec!["write {doctype}"],
-        Access::Delete => vec!["delete {doctype}"],
-        Access::ReadOperations => vec!["read_operations"],
-        Access::Replay => vec!["replay"],
-        Access::ManageConnectors => vec!["manage_connectors"],
-    }
-}
-
-/// The class of rate limit, by name.
-pub fn rate(rate: Rate) -> Option<&'static str> {
-    match rate {
-        Rate::Free => None,
-        Rate::Read => Some("read"),
-        Rate::List => Some("list"),
-        Rate::Write => Some("write"),
-        Rate::Admin => Some("admin"),
-    }
+pub fn permissions(access: Access) -> Vec<String> {
+    let needed = match access {
+        Access::Public => return vec![],
+        Access::Key => "a valid API key",
+        Access::Read => "read {doctype}",
+        Access::Create => "create {doctype}",
+        Access::Write => "write {doctype}",
+        Access::Delete => "delete {doctype}",
+        Access::ReadOperations => "read_operations",
+        Access::Replay => "replay",
+        Access::ManageConnectors => "manage_connectors",
+        Access::Named(verb) => return vec![format!("{verb} {{doctype}}")],
+    };
+    vec![needed.to_owned()]
 }
 
 /// The whole document.
@@ -310,6 +373,7 @@ pub fn document() -> Value {
     let mut schemas = generator.take_definitions(true);
     schemas.insert("Page".into(), page());
     schemas.insert("Problem".into(), problem_schema());
+    schemas.insert("FrappeError".into(), v1::dialect::schema());
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -40,7 +40,7 @@ pub fn errors_page() -> String {
          `code`. `title` is the same each time, `detail` is about this time, and `errors` names the fields at fault \
          where the input is. The same codes stand in the Integration Log and on parked events; codes that only occur \
          there have a status all the same, and no caller sees it.\n\n\
-         A 503 carries `Retry-After`. A 401 for an API key carries `WWW-Authenticate`, a 405 carries `Allow`. The HTTP \
+         A 503 carries `Retry-After`, and so does a 429 of ours ([limits](rate-limits.md)). A 401 for an API key carries `WWW-Authenticate`, a 405 carries `Allow`. The HTTP \
          API in front of the functions answers 429 (too many requests) and 404 (a path that is no route at all) by \
          itself, as `{\"message\": …}`.\n\n\
          | code | status | title |\n| --- | --- | --- |\n",
@@ -76,7 +76,7 @@ fn routes_page() -> String {
         }
         let needs = openapi::permissions(route.access).join(", ");
         let needs = if needs.is_empty() { "nothing".to_owned() } else { format!("`{needs}`") };
-        let rate = openapi::rate(route.rate).map_or_else(|| "none".to_owned(), |class| format!("`{class}`"));
+        let rate = route.rate.map_or_else(|| "none".to_owned(), |class| format!("`{}`", class.as_str()));
         let (method, path, summary) = (route.method, route.path, route.summary);
         writeln!(page, "| `{method} {path}` | {needs} | {rate} | {summary} |").unwrap();
     }

@@ -8,11 +8,12 @@ use super::{
     Call,
     endpoint::invoke,
     site,
-    v2::{connectors, documents, logs, parked, root},
+    v1::{auth, resource, service},
+    v2::{connector_status, connectors, documents, logs, parked, root},
 };
 #[cfg(test)]
 use super::{endpoint::describe, openapi::Operation};
-use crate::{Error, ErrorCode, Result, trigger::http::Response};
+use crate::{Error, ErrorCode, Result, rate_limit::Class, trigger::http::Response};
 
 /// What a caller needs to be allowed to use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,21 +36,8 @@ pub enum Access {
     Replay,
     /// To manage connectors.
     ManageConnectors,
-}
-
-/// Which rate limit a route counts towards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rate {
-    /// None: it costs nothing.
-    Free,
-    /// Reads of one thing.
-    Read,
-    /// Reads of many.
-    List,
-    /// Changes.
-    Write,
-    /// Settings, keys, users, roles.
-    Admin,
+    /// A valid key, and this for the DocType that the arguments name: the handler asks.
+    Named(&'static str),
 }
 
 /// A handler: an authorised call to its response.
@@ -65,8 +53,8 @@ pub struct Route {
     pub path: &'static str,
     /// What the caller needs.
     pub access: Access,
-    /// Which rate limit it counts towards.
-    pub rate: Rate,
+    /// Which rate limit it counts towards; none if it costs nothing.
+    pub rate: Option<Class>,
     /// What it does, in a few words.
     pub summary: &'static str,
     /// The failures that are its own, besides those of every route of its kind.
@@ -78,17 +66,26 @@ pub struct Route {
     pub describe: fn(&mut Operation<'_>),
 }
 
+macro_rules! class {
+    (Free) => {
+        None
+    };
+    ($class:ident) => {
+        Some(Class::$class)
+    };
+}
+
 macro_rules! routes {
     ($($group:literal {
-        $($method:ident $path:literal $access:ident $rate:ident $handler:path, $summary:literal
+        $($method:ident $path:literal $access:ident$(($verb:literal))? $rate:ident $handler:path, $summary:literal
             $(, [$($failure:ident),* $(,)?])?;)*
     })*) => {
         &[$($(Route {
             group: $group,
             method: stringify!($method),
             path: $path,
-            access: Access::$access,
-            rate: Rate::$rate,
+            access: Access::$access$(($verb))?,
+            rate: class!($rate),
             summary: $summary,
             failures: &[$($(ErrorCode::$failure),*)?],
             handler: |call| invoke(call, $handler),
@@ -130,6 +127,19 @@ pub const ROUTES: &[Route] = routes! {
         GET "/v2/connectors/{connector}" ManageConnectors Admin connectors::get, "Gets a connector's settings",
             [UnknownConnector];
         PUT "/v2/connectors/{connector}" ManageConnectors Admin connectors::put, "Creates or replaces a connector's settings";
+        GET "/v2/connectors/{connector}/webhook-address" ManageConnectors Admin connector_status::webhook_address,
+            "Gets the address a provider posts to", [UnknownConnector];
+        GET "/v2/connectors/{connector}/health" ManageConnectors Admin connector_status::health,
+            "How a connector does", [UnknownConnector];
+    }
+    "Version 1" {
+        GET "/api" Public Free service::version, "What a version of the API is";
+        POST "/" Public Free service::no_command, "Calls the method that a form names in cmd";
+        GET  "/api/method/ping" Public Free service::ping, "pong";
+        POST "/api/method/ping" Public Free service::ping, "pong";
+        GET  "/api/method/frappe.auth.get_logged_user" Key Read auth::get_logged_user, "Who the key belongs to";
+        POST "/api/method/frappe.auth.get_logged_user" Key Read auth::get_logged_user, "Who the key belongs to";
+        GET  "/api/resource/{doctype}/{*name}" Read Read resource::get, "Gets a document", [DocumentNotFound];
     }
 };
 
@@ -219,7 +229,8 @@ mod tests {
     #[test]
     fn only_what_says_nothing_about_anyone_is_public() {
         let public: Vec<_> = ROUTES.iter().filter(|r| r.access == Access::Public).map(|r| r.path).collect();
-        let of_the_site = ["/openapi.json", "/docs", "/docs/app.css", "/docs/app.js", "/docs/{guide}"];
-        assert_eq!(public, [&["/health"][..], &of_the_site, &["/v2"]].concat());
+        let site = ["/openapi.json", "/docs", "/docs/app.css", "/docs/app.js", "/docs/{guide}"];
+        let v1 = ["/api", "/", "/api/method/ping", "/api/method/ping"];
+        assert_eq!(public, [&["/health"][..], &site, &["/v2"], &v1].concat());
     }
 }

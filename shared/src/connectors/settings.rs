@@ -1,6 +1,7 @@
 //! A connector's settings: a document of DocType "Integration Settings", written only through its own
 //! validated route, read by the ingest and the worker (cached).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 pub const MAX_BODY_BYTES: usize = 350 * 1024;
 
 /// How one provider's webhooks are verified and what becomes of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectorSettings {
     /// The name in its URL: `/webhooks/{name}`.
@@ -56,7 +57,7 @@ pub struct ConnectorSettings {
 }
 
 /// A secret by reference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretRef {
     /// The name that the log shows, e.g. `2026-11`.
@@ -69,7 +70,7 @@ pub struct SecretRef {
 }
 
 /// What a body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
     /// JSON, whatever the content type says (Frappe sends none).
@@ -82,7 +83,7 @@ pub enum Content {
 }
 
 /// Where the event's name is found. Only a name from the body, or one that its secret is for, is signed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EventName {
     /// JSON pointer into the body, e.g. `/type`.
@@ -100,7 +101,7 @@ pub struct EventName {
 }
 
 /// What tells one event from another. Only signed parts count.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Identity {
     /// The id the scheme signs (Standard Webhooks' `webhook-id`).
@@ -118,7 +119,7 @@ pub enum Identity {
 }
 
 /// Where the payload says which version of the thing it shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Version {
     /// JSON pointer to a time: RFC 3339, seconds since 1970, or a local time in `time_zone`.
@@ -129,7 +130,7 @@ pub struct Version {
 }
 
 /// A delivery that carries many events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
     /// JSON pointer to the array (empty: the body itself).
@@ -143,7 +144,7 @@ pub struct Split {
 }
 
 /// When a failed event is tried again: after each of these waits, then it is dead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetrySchedule {
     /// Seconds to wait after the first, second, … failed attempt; at most 20 of at most 86,400.
@@ -158,7 +159,7 @@ impl Default for RetrySchedule {
 }
 
 /// What an event becomes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The event's name; a `*` at its end stands for any rest.
@@ -168,7 +169,7 @@ pub struct Rule {
 }
 
 /// What is done for an event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Effect {
     /// Insert a new document, named by `name` or by `series`. A name that exists is rejected.
@@ -194,7 +195,7 @@ pub enum Effect {
 }
 
 /// Which document, and what goes into it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentEffect {
     /// The DocType.
@@ -220,7 +221,7 @@ pub struct DocumentEffect {
 }
 
 /// A document that must exist before the effect.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Requirement {
     /// Its DocType.

@@ -8,9 +8,11 @@
 mod contract;
 pub mod dynamo;
 mod key;
+mod records;
 mod series;
 
 pub use key::{DocName, DocType, DocumentKey};
+pub use records::{Record, Recorded, Records, Saved};
 pub use series::Series;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -23,7 +24,7 @@ pub(super) const MAX_FIELDS: usize = 200;
 
 /// How one field gets its value: found by `from`, converted by `convert`, translated by `lookup`. A field for which
 /// nothing is found is not written; one for which null is found is written as null, so that a sender can empty it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldRule {
     /// The name of the field that is written.

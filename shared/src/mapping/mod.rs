@@ -27,7 +27,7 @@ mod convert;
 mod currency;
 mod fault;
 mod field;
-mod number;
+pub(crate) mod number;
 mod path;
 mod source;
 mod table;
@@ -44,6 +44,7 @@ pub use time::{is_zone, latest_plausible, resolve_local};
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -61,7 +62,7 @@ use crate::{
 const MAX_TABLES: usize = 20;
 
 /// How a payload becomes the fields of a document. The empty mapping gives none.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mapping {
     /// The payload's own fields that are taken over as they are, under the same name.
@@ -76,7 +77,7 @@ pub struct Mapping {
 }
 
 /// Which of the payload's own fields are taken over; never those that the store sets ([`SYSTEM_FIELDS`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "copy is \"*\" or a list of names")]
 pub enum CopiedFields {
     /// All: a mirror of an ERPNext document.
@@ -86,7 +87,7 @@ pub enum CopiedFields {
 }
 
 /// The text `*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Everything {
     /// `*`
     #[serde(rename = "*")]

@@ -45,7 +45,7 @@ fn shift(digits: &str, point: i32) -> Option<String> {
 }
 
 /// The number that a value is or, as text, says.
-pub(super) fn of(value: &Value) -> Option<Decimal> {
+pub(crate) fn of(value: &Value) -> Option<Decimal> {
     match value {
         Value::Number(number) => parse(number.as_str()),
         Value::String(text) => parse(text.trim()),
@@ -59,7 +59,7 @@ pub(super) fn whole(value: &Value) -> Option<Decimal> {
 }
 
 /// The JSON number of these very digits.
-pub(super) fn json(number: Decimal) -> Option<Value> {
+pub(crate) fn json(number: Decimal) -> Option<Value> {
     number.to_string().parse::<Number>().ok().map(Value::Number)
 }
 

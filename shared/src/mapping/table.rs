@@ -1,5 +1,6 @@
 //! Child rows: a list in the payload becomes a table of the document, row by row.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::FieldError;
 const MAX_ROWS: usize = 1000;
 
 /// How a table gets its rows. A list that is not there, or null, leaves the table alone; an empty one empties it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableRule {
     /// The name of the table that is written.

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::{Error, ErrorCode, Result, error::Kind};
 
-/// How long a caller is asked to wait before trying again when something is not available, in seconds.
-const RETRY_AFTER_SECONDS: u32 = 5;
+/// How long a caller is asked to wait before trying again when something is not available, in seconds, where
+/// the error does not know better.
+const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// A request, with its body's bytes as they were sent.
 #[derive(Debug)]
@@ -188,9 +189,13 @@ impl Response {
             body["errors"] = json!(error.field_errors());
         }
         let response = Self { content_type: "application/problem+json", ..Self::json(status, body) };
-        match code.kind() {
-            Kind::Unavailable => response.with_header(header::RETRY_AFTER, &RETRY_AFTER_SECONDS.to_string()),
-            _ => response,
+        let wait = match code.kind() {
+            Kind::Unavailable => Some(error.retry_after_seconds().unwrap_or(RETRY_AFTER_SECONDS)),
+            _ => error.retry_after_seconds(),
+        };
+        match wait {
+            Some(seconds) => response.with_header(header::RETRY_AFTER, &seconds.to_string()),
+            None => response,
         }
     }
 }
@@ -207,6 +212,7 @@ fn status(kind: Kind) -> StatusCode {
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Limited => StatusCode::TOO_MANY_REQUESTS,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -253,5 +259,12 @@ mod tests {
         let response = Response::problem(&Error::unavailable("SQS", "down"));
         assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers[header::RETRY_AFTER], "5");
+    }
+
+    #[test]
+    fn who_asks_too_often_is_told_when_there_is_room_again() {
+        let response = Response::problem(&Error::limited("too many reports", 1_234));
+        assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers[header::RETRY_AFTER], "1234");
     }
 }

@@ -17,6 +17,8 @@ pub fn cases() -> Vec<Case> {
         the_log_is_listed_page_by_page_without_loss,
         documents_are_created_by_name_by_series_and_without_either,
         faults_in_connector_settings_are_named_by_field,
+        a_connector_says_where_to_post_and_how_it_does,
+        only_json_is_taken_as_json,
     ]
 }
 
@@ -27,7 +29,6 @@ fn health_needs_no_key(hub: &Hub, _: &str) {
 
 fn every_error_is_a_problem_with_a_stable_code(hub: &Hub, _: &str) {
     hub.api("GET", "/v2/nothing", None).is_problem(404, "route_not_found");
-    hub.api("GET", "/v2", None).is_problem(404, "route_not_found");
     let answer = hub.api("DELETE", "/v2/documents/Order", None);
     answer.is_problem(405, "method_not_allowed");
     assert_eq!(answer.header("allow"), "GET, POST");
@@ -176,4 +177,37 @@ fn faults_in_connector_settings_are_named_by_field(hub: &Hub, name: &str) {
     hub.api("GET", &path, None).is_problem(404, "unknown_connector");
     hub.api("PUT", &path, Some(&json!({ "user": "x", "shceme": {} }))).is_problem(400, "invalid_input");
     hub.api("PUT", "/v2/connectors/Not%20A%20Name", Some(&settings)).is_problem(400, "invalid_input");
+}
+
+fn a_connector_says_where_to_post_and_how_it_does(hub: &Hub, connector: &str) {
+    let rules = json!([mirror("*", "Order")]);
+    let posting = hub.connector(connector, json!({ "rules": rules }));
+    let address = |query: &str| {
+        let path = format!("/v2/connectors/{connector}/webhook-address{query}");
+        hub.api("GET", &path, None).data(200)["address"].as_str().unwrap().to_owned()
+    };
+    let path = format!("/webhooks/{connector}");
+    assert_eq!(address(""), format!("{}{path}", hub.stack.variables.get("API_URL")));
+    assert!(
+        address("?force_https=true").starts_with("https://127.0.0.1"),
+        "{}",
+        address("?force_https=true")
+    );
+    assert_eq!(address("?exclude_uri=true&event=order.on_submit"), format!("{path}/order%2Eon%5Fsubmit"));
+
+    let health = || hub.api("GET", &format!("/v2/connectors/{connector}/health"), None).data(200).clone();
+    assert_eq!(health()["status"], "ok");
+    assert_eq!(health()["last_event"], Value::Null);
+    let event = posting.accept("order.on_update", &order("HEALTH-1", 0, 1, 10.0));
+    hub.wait_until(&event, "done");
+    assert_eq!(health()["last_event"]["id"], event.as_str());
+    assert_eq!(health()["rate"]["events"], 1);
+    hub.api("GET", "/v2/connectors/none/health", None).is_problem(404, "unknown_connector");
+}
+
+fn only_json_is_taken_as_json(hub: &Hub, _: &str) {
+    let key = ("X-API-Key".to_owned(), hub.stack.variables.get("API_KEY").to_owned());
+    let form = ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+    let answer = hub.post("/v2/documents/Order", &vec![key, form], b"{\"name\": \"x\"}");
+    answer.is_problem(415, "unsupported_content");
 }

@@ -8,6 +8,7 @@ mod examples;
 mod log;
 mod parking;
 mod poison;
+mod projections;
 mod refusals;
 mod replay;
 mod samples;
@@ -60,6 +61,7 @@ pub fn calm() -> Vec<Case> {
         parking::cases(),
         replay::cases(),
         poison::cases(),
+        projections::cases(),
         documents::cases(),
         schemes::cases(),
         refusals::cases(),

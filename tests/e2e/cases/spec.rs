@@ -27,8 +27,11 @@ fn every_answer_is_the_one_that_the_openapi_document_describes(hub: &Hub, name: 
     let directory = repository().join("tests/spec");
     let url = hub.stack.variables.get("API_URL");
     let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spec");
+    std::fs::create_dir_all(&report).unwrap();
     let output = Program::new(hub, "schemathesis")
-        .directory(&directory)
+        // It leaves files where it runs.
+        .directory(&report)
+        .env("PYTHONPATH", directory.to_string_lossy())
         .env("SCHEMATHESIS_HOOKS", "hooks")
         .arg("--config-file")
         .arg(directory.join("schemathesis.toml").to_string_lossy())

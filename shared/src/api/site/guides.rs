@@ -181,7 +181,7 @@ mod reference {
     fn every_error_has_its_place_on_the_page_that_problems_point_at() {
         let errors = GUIDES.iter().find(|guide| guide.name == "errors").unwrap();
         for code in crate::ErrorCode::ALL {
-            assert!(errors.html.contains(&format!("<h3 id=\"{}\">", code.as_str())), "{}", code.as_str());
+            assert!(page(errors).contains(&format!("<h3 id=\"{}\">", code.as_str())), "{}", code.as_str());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Connector settings. Secrets are named here, never shown or set: they live in Secrets Manager.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
@@ -15,50 +15,55 @@ use crate::{
     documents::Fields,
 };
 
-/// A connector's settings; docs/connectors.md says what they hold.
-#[derive(Debug, Serialize, Deserialize)]
+/// A connector's settings as they are sent: the name may be left to the path.
+#[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub struct SettingsView(Fields);
+pub struct SentSettings(Fields);
 
-impl JsonSchema for SettingsView {
+impl JsonSchema for SentSettings {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "ConnectorSettings".into()
+        "SentSettings".into()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "object",
-            "description": "How one provider's webhooks are verified and what becomes of them.",
-            "additionalProperties": true,
-        })
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = ConnectorSettings::json_schema(generator);
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.retain(|name| name != "name");
+        }
+        schema
     }
 }
 
 /// `GET /v2/connectors`.
-pub async fn list(call: &Call<'_>, Query(paging): Query<Paging>) -> Result<Many<SettingsView>> {
+pub async fn list(call: &Call<'_>, Query(paging): Query<Paging>) -> Result<Many<ConnectorSettings>> {
     let page = call.services.connectors.list(paging.limit.get(), paging.cursor).await?;
-    let items = page.items.iter().map(shown).collect::<Result<_>>()?;
+    let items = page.items.into_iter().map(|record| record.value).collect();
     Ok(Many { items, next: page.next, partial: false })
 }
 
 /// `GET /v2/connectors/{connector}`.
-pub async fn get(call: &Call<'_>) -> Result<One<SettingsView>> {
+pub async fn get(call: &Call<'_>) -> Result<One<ConnectorSettings>> {
+    Ok(One::of(found(call).await?))
+}
+
+/// The settings of the connector in the path.
+pub async fn found(call: &Call<'_>) -> Result<ConnectorSettings> {
     let name = call.param("connector")?;
     let missing = || Error::new(ErrorCode::UnknownConnector, format!("there is no connector {name:?}"));
-    let settings = call.services.connectors.get(name).await?.ok_or_else(missing)?;
-    Ok(One::of(shown(&settings)?))
+    call.services.connectors.get(name).await?.map(|record| record.value).ok_or_else(missing)
 }
 
 /// `PUT /v2/connectors/{connector}`: creates or replaces settings, all or nothing.
 pub async fn put(
     call: &Call<'_>,
-    Json(SettingsView(fields)): Json<SettingsView>,
-) -> Result<Created<SettingsView>> {
+    Json(SentSettings(fields)): Json<SentSettings>,
+) -> Result<Created<ConnectorSettings>> {
     let name = call.param("connector")?;
     let settings = read(name, fields)?;
-    let created = call.services.connectors.put(&settings, call.user()?, &*call.services.clock).await?;
-    let shown = shown(&settings)?;
-    Ok(if created { Created::at(format!("/v2/connectors/{name}"), shown) } else { Created::replaced(shown) })
+    let services = call.services;
+    let saved = services.connectors.put(&settings, call.principal()?, &services.directory, None).await?;
+    let location = format!("/v2/connectors/{name}");
+    Ok(if saved.created { Created::at(location, settings) } else { Created::replaced(settings) })
 }
 
 fn read(name: &str, mut fields: Fields) -> Result<ConnectorSettings> {
@@ -67,9 +72,4 @@ fn read(name: &str, mut fields: Fields) -> Result<ConnectorSettings> {
         return Err(Error::field("/name", "invalid", "is not the name of the path"));
     }
     input::parse(&Value::Object(fields))
-}
-
-fn shown(settings: &ConnectorSettings) -> Result<SettingsView> {
-    let value = serde_json::to_value(settings).map_err(Error::internal)?;
-    crate::dynamo::object(value).map(SettingsView)
 }

@@ -19,11 +19,10 @@ pub struct ApiVersion {
     documentation: &'static str,
 }
 
+/// What version 2 can do that version 1 cannot.
+pub const FEATURES: &[&str] = &["pagination", "filtering", "sorting"];
+
 /// `GET /v2`.
 pub async fn get(_: &Call<'_>) -> Result<One<ApiVersion>> {
-    Ok(One::of(ApiVersion {
-        version: "2.0",
-        features: &["pagination", "filtering", "sorting"],
-        documentation: "/docs",
-    }))
+    Ok(One::of(ApiVersion { version: "2.0", features: FEATURES, documentation: "/docs" }))
 }

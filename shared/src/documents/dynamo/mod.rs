@@ -11,6 +11,7 @@ mod tests;
 mod item;
 mod list;
 mod numbers;
+pub mod stream;
 
 use std::sync::Arc;
 

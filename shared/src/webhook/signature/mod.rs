@@ -28,6 +28,7 @@ mod reference;
 
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorCode, FieldError, Result, secrets::Secret};
@@ -36,7 +37,7 @@ use delivery::Delivery;
 use timestamp::Window;
 
 /// How a provider signs its webhooks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Scheme {
     /// `X-Frappe-Webhook-Signature: base64(HMAC-SHA256(body))`.
@@ -54,7 +55,7 @@ pub enum Scheme {
 }
 
 /// A generic HMAC scheme.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GenericHmac {
     /// The header that carries the signature.
@@ -72,7 +73,7 @@ pub struct GenericHmac {
 }
 
 /// The hash of a generic HMAC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
     /// HMAC-SHA256.
@@ -82,7 +83,7 @@ pub enum Algorithm {
 }
 
 /// How a signature is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// Hexadecimal, either case.

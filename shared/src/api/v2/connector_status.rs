@@ -1,0 +1,184 @@
+//! How a connector is reached and how it does.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::connectors::found;
+use crate::{
+    Result,
+    api::{Call, answer::One, input::Query, shown::Time},
+    integration_log::{EntrySummary, EventStatus, LogQuery},
+    parking::{ParkedQuery, ParkedState},
+    trigger::http::Request,
+};
+
+/// How far back the health of a connector looks.
+const HEALTH_WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// The most events that the health of a connector looks at, the latest.
+const MAX_EVENTS: usize = 500;
+/// The most parked events of a state that are counted.
+const MAX_PARKED: usize = 500;
+
+/// How the address is to look.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddressParams {
+    /// The event that is posted there, where its name goes into the URL, e.g. `sales_order.on_submit`.
+    event: Option<String>,
+    /// The path only.
+    #[serde(default)]
+    exclude_uri: bool,
+    /// `https`, whatever the request came by.
+    #[serde(default)]
+    force_https: bool,
+}
+
+/// Where a provider posts.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WebhookAddress {
+    /// The URL, or the path of it.
+    address: String,
+}
+
+/// `GET /v2/connectors/{connector}/webhook-address`: what to enter at the provider.
+pub async fn webhook_address(
+    call: &Call<'_>,
+    Query(params): Query<AddressParams>,
+) -> Result<One<WebhookAddress>> {
+    let connector = found(call).await?.name;
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let event = params.event.map(|event| format!("/{}", encode(&event))).unwrap_or_default();
+    let path = format!("/webhooks/{connector}{event}");
+    let base = if params.exclude_uri { String::new() } else { base_url(call, params.force_https) };
+    Ok(One::of(WebhookAddress { address: format!("{base}{path}") }))
+}
+
+/// The URL of this API as its callers see it.
+fn base_url(call: &Call<'_>, force_https: bool) -> String {
+    let base = call.services.public_url.clone().unwrap_or_else(|| seen_url(call.request));
+    match base.strip_prefix("http://") {
+        Some(rest) if force_https => format!("https://{rest}"),
+        _ => base,
+    }
+}
+
+/// As the gateway saw it, which takes nothing but https unless it says otherwise.
+fn seen_url(request: &Request) -> String {
+    let scheme = request.headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+    let scheme = scheme.filter(|scheme| *scheme == "http").unwrap_or("https");
+    format!("{scheme}://{}", request.host.as_deref().unwrap_or("localhost"))
+}
+
+/// How a connector does.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ConnectorHealth {
+    /// `disabled`; `failing`: its latest event failed; `degraded`: something is dead or failed lately; else `ok`.
+    status: &'static str,
+    /// Its latest event, within a day.
+    last_event: Option<LatestEvent>,
+    /// Its latest event that failed, within a day.
+    last_error: Option<LatestEvent>,
+    /// What came lately.
+    rate: EventRate,
+    /// What is parked, by state; 500 means that many or more.
+    parked: BTreeMap<&'static str, usize>,
+    /// The circuit breaker of its outbound calls; null as long as it makes none.
+    breaker: Option<String>,
+}
+
+/// An event, in short.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LatestEvent {
+    /// Its id.
+    id: String,
+    /// Its name.
+    event: String,
+    /// Where it stands.
+    status: EventStatus,
+    /// When it was accepted.
+    received_at: Time,
+    /// What went wrong.
+    error_code: Option<String>,
+}
+
+/// What came within a window, of the latest 500 events.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct EventRate {
+    /// The window in seconds: a day, or as far back as the latest 500 events go.
+    window_seconds: i64,
+    /// Events within it.
+    events: usize,
+    /// Those of them that failed.
+    failed: usize,
+}
+
+/// `GET /v2/connectors/{connector}/health`: from the log of the last day and from what is parked.
+pub async fn health(call: &Call<'_>) -> Result<One<ConnectorHealth>> {
+    let settings = found(call).await?;
+    let now = call.services.clock.now();
+    let query = LogQuery {
+        connector: settings.name.clone(),
+        from: now.saturating_sub(HEALTH_WINDOW).unwrap_or(now),
+        to: now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(now),
+        status: None,
+        document: None,
+        limit: MAX_EVENTS,
+    };
+    let (page, parked) =
+        tokio::try_join!(call.services.log.list(&query, None), parked(call, &settings.name))?;
+    let last_event = page.items.first().map(LatestEvent::of);
+    let failures: Vec<&EntrySummary> = page.items.iter().filter(|entry| entry.error_code.is_some()).collect();
+    let oldest = page.items.last().filter(|_| page.next_before.is_some());
+    let since = oldest.map_or(query.from, |entry| entry.received_at);
+    let fails = page.items.first().is_some_and(|entry| entry.error_code.is_some());
+    let dead = parked.get("dead").is_some_and(|count| *count > 0);
+    let status = match (settings.enabled, fails, dead || !failures.is_empty()) {
+        (false, ..) => "disabled",
+        (_, true, _) => "failing",
+        (_, _, true) => "degraded",
+        _ => "ok",
+    };
+    Ok(One::of(ConnectorHealth {
+        status,
+        last_event,
+        last_error: failures.first().map(|entry| LatestEvent::of(entry)),
+        rate: EventRate {
+            window_seconds: now.duration_since(since).as_secs(),
+            events: page.items.len(),
+            failed: failures.len(),
+        },
+        parked,
+        breaker: None,
+    }))
+}
+
+async fn parked(call: &Call<'_>, connector: &str) -> Result<BTreeMap<&'static str, usize>> {
+    let count = |state: &'static str| async move {
+        let query = ParkedQuery {
+            state: Some(state.to_owned()),
+            connector: Some(connector.to_owned()),
+            limit: MAX_PARKED,
+            cursor: None,
+        };
+        call.services.parking.list(&query).await.map(|page| (state, page.items.len()))
+    };
+    let [delayed, waiting, dead] = ParkedState::NAMES;
+    let (delayed, waiting, dead) = tokio::try_join!(count(delayed), count(waiting), count(dead))?;
+    Ok(BTreeMap::from([delayed, waiting, dead]))
+}
+
+impl LatestEvent {
+    fn of(entry: &EntrySummary) -> Self {
+        Self {
+            id: entry.id.clone(),
+            event: entry.event.clone(),
+            status: entry.status,
+            received_at: Time(entry.received_at),
+            error_code: entry.error_code.clone(),
+        }
+    }
+}
