@@ -11,6 +11,8 @@ pub mod answer;
 mod call;
 mod endpoint;
 mod guard;
+#[cfg(test)]
+mod hostile;
 pub mod input;
 #[cfg(test)]
 mod openapi;
