@@ -17,7 +17,7 @@ const STEPS: [&str; 8] = [
 
 /// The steps that the API can do already; all of them once it has `Idempotency-Key`, filters, and PATCH with
 /// `If-Match`. This is the one place to change then.
-const WORKING_STEPS: usize = 4;
+const WORKING_STEPS: usize = 8;
 
 pub fn cases() -> Vec<Case> {
     cases![
