@@ -15,6 +15,7 @@ use crate::{
     Result,
     api::{Api, Guard, Services},
     auth::{Accounts, ApiKeys, Directory, Keyring},
+    cache::{Cache, dynamo::DynamoCache},
     clock::{Clock, SystemClock},
     config::{ApiConfig, DocumentEventsConfig, Environment, IngestConfig, Tables, WorkerConfig},
     connectors::{ConnectorCache, ConnectorRepository},
@@ -23,7 +24,7 @@ use crate::{
     integration_log::{IntegrationLog, dynamo::DynamoLog},
     lease::dynamo::DynamoLeases,
     parking::{Discard, ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
-    projections::{NothingDerived, Projector, ReadModels, dynamo::DynamoReadModels},
+    projections::{Projector, ReadModels, dynamo::DynamoReadModels, items::ItemSearch, sales::SalesReport},
     queue::{Queue, sqs::SqsQueue},
     rate_limit::{FailedAuthentications, RateLimiter, dynamo::DynamoCounters},
     secrets::{SecretStore, secretsmanager::SecretsManager},
@@ -130,7 +131,8 @@ fn projector(
 ) -> Arc<Projector> {
     let models: Arc<dyn ReadModels> =
         Arc::new(DynamoReadModels::new(dynamo.clone(), tables, Arc::clone(clock)));
-    Arc::new(Projector::new(models, Arc::clone(parking), Arc::new(NothingDerived), Arc::clone(clock)))
+    let cache = Arc::new(DynamoCache::new(dynamo.clone(), tables));
+    Arc::new(Projector::new(models, Arc::clone(parking), cache, Arc::clone(clock)))
 }
 
 /// The `webhook-ingest` function, its connections warm.
@@ -218,7 +220,7 @@ pub async fn api() -> Result<Api> {
         note(key);
     })
     .await;
-    let counters = Arc::new(DynamoCounters::new(dynamo, &config.tables));
+    let counters = Arc::new(DynamoCounters::new(dynamo.clone(), &config.tables));
     let limiter = Arc::new(RateLimiter::new(config.rate_limits, counters, Arc::clone(&clock)));
     let failed_authentications = FailedAuthentications::new(
         Arc::clone(&limiter),
@@ -226,8 +228,10 @@ pub async fn api() -> Result<Api> {
         config.limit_failed_authentication,
     );
     let guard = Guard { keys, limiter, failed_authentications };
+    let models: Arc<dyn ReadModels> =
+        Arc::new(DynamoReadModels::new(dynamo.clone(), &config.tables, Arc::clone(&clock)));
+    let shared_cache = Arc::new(DynamoCache::new(dynamo, &config.tables));
     let services = Services {
-        documents,
         connectors,
         directory,
         accounts,
@@ -237,6 +241,10 @@ pub async fn api() -> Result<Api> {
         release,
         replay,
         discard,
+        items: ItemSearch::new(Arc::clone(&models), Arc::clone(&documents), Arc::clone(&clock)),
+        sales: SalesReport::new(models, Arc::clone(&clock)),
+        cache: Cache::new(shared_cache, Arc::clone(&clock)),
+        documents,
         clock,
         public_url: config.public_url,
     };

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use crate::{
     Error, Result,
     auth::{Directory, Principal},
+    cache::dynamo::DynamoCache,
     clock::{Clock, ManualClock},
     config::Tables,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
@@ -31,7 +32,7 @@ use crate::{
     events::{Disposition, EventWorker, Ports, Received},
     integration_log::{Entry, dynamo::DynamoLog},
     parking::{ParkedItem, Release, Replay, dynamo::DynamoParking},
-    projections::{NothingDerived, Projector, dynamo::DynamoReadModels},
+    projections::{Projector, dynamo::DynamoReadModels},
     queue::{Body, InboundEvent, Message, Queue},
     secrets::{Secret, SecretBundle, SecretStore},
     trigger::http::Request,
@@ -90,7 +91,7 @@ impl Dynamo {
     pub fn projector(&self, clock: &Arc<dyn Clock>) -> Arc<Projector> {
         let models = DynamoReadModels::new(self.client.clone(), &self.tables, clock.clone());
         let parking = DynamoParking::new(self.client.clone(), &self.tables);
-        let derived = Arc::new(NothingDerived);
+        let derived = Arc::new(DynamoCache::new(self.client.clone(), &self.tables));
         Arc::new(Projector::new(Arc::new(models), Arc::new(parking), derived, clock.clone()))
     }
 }

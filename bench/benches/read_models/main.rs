@@ -15,11 +15,12 @@ use std::{sync::Arc, time::Duration};
 
 use causeway::{
     Result,
+    cache::dynamo::DynamoCache,
     clock::ManualClock,
     documents::dynamo::DynamoDocuments,
     parking::dynamo::DynamoParking,
     projections::{
-        NothingDerived, Projector, ReadModels,
+        Projector, ReadModels,
         batch::{Record, follow},
         dynamo::DynamoReadModels,
         items::{ItemQuery, ItemSearch},
@@ -60,13 +61,13 @@ impl Bench {
         let models: Arc<dyn ReadModels> =
             Arc::new(DynamoReadModels::new(client.clone(), &tables, clock.clone()));
         let parking = Arc::new(DynamoParking::new(client.clone(), &tables));
-        let documents = Arc::new(DynamoDocuments::new(client, tables, clock.clone()));
+        let documents = Arc::new(DynamoDocuments::new(client.clone(), tables.clone(), clock.clone()));
         Ok(Self {
             meter,
             projector: Arc::new(Projector::new(
                 models.clone(),
                 parking,
-                Arc::new(NothingDerived),
+                Arc::new(DynamoCache::new(client.clone(), &tables)),
                 clock.clone(),
             )),
             search: ItemSearch::new(models.clone(), documents, clock.clone()),

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::Client;
 use causeway::{
     Error, Result,
     auth::{Directory, Principal},
+    cache::dynamo::DynamoCache,
     clock::{Clock, ManualClock},
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
@@ -20,7 +21,7 @@ use causeway::{
     events::{Disposition, EventWorker, Ports, Received},
     integration_log::dynamo::DynamoLog,
     parking::{Release, Replay, dynamo::DynamoParking},
-    projections::{NothingDerived, Projector, dynamo::DynamoReadModels},
+    projections::{Projector, dynamo::DynamoReadModels},
     queue::{Message, Queue},
     secrets::{Secret, SecretBundle, SecretStore},
     trigger::http::{HttpFunction, Request},
@@ -184,8 +185,12 @@ impl Stack {
         };
         let cache = ConnectorCache::settings_only(ConnectorRepository::new(faults.clone()), clock.clone());
         let models = Arc::new(DynamoReadModels::new(client.clone(), &tables, clock.clone()));
-        let projector =
-            Projector::new(models, ports.parking.clone(), Arc::new(NothingDerived), clock.clone());
+        let projector = Projector::new(
+            models,
+            ports.parking.clone(),
+            Arc::new(DynamoCache::new(client.clone(), &tables)),
+            clock.clone(),
+        );
         let worker = EventWorker::new(ports, cache, release, Arc::new(projector));
         let ingest = cold_ingest(&meter, &faults, &queue, &clock)?;
         Ok(Self { meter, clock, queue, faults, client, replay, ingest, worker })

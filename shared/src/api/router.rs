@@ -9,7 +9,7 @@ use super::{
     endpoint::invoke,
     site,
     v1::{auth, client, resource, service},
-    v2::{connector_status, connectors, documents, logs, parked, root},
+    v2::{connector_status, connectors, documents, items, logs, parked, reports, root},
 };
 #[cfg(test)]
 use super::{endpoint::describe, openapi::Operation};
@@ -24,6 +24,8 @@ pub enum Access {
     Key,
     /// To read the path's DocType.
     Read,
+    /// To read this DocType.
+    ReadOf(&'static str),
     /// To create documents of the path's DocType.
     Create,
     /// To change documents of the path's DocType.
@@ -108,6 +110,11 @@ pub const ROUTES: &[Route] = routes! {
         POST "/v2/documents/{doctype}" Create Write documents::create, "Creates a document",
             [DocumentExists, DocumentTooLarge];
         GET  "/v2/documents/{doctype}/{*name}" Read Read documents::get, "Gets a document", [DocumentNotFound];
+    }
+    "Read models" {
+        GET "/v2/items" ReadOf("Item") List items::list, "Lists items as a point of sale asks for them";
+        GET "/v2/reports/sales" ReadOf("Sales Invoice") Report reports::sales,
+            "Sums a company's sales up, by period and by customer";
     }
     "Operations" {
         GET  "/v2/integration-logs" ReadOperations List logs::list, "Lists events, newest first";

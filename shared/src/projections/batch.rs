@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use tracing::{error, warn};
 
-use super::{Outcome, Projection, Projector, projection_of};
+use super::{Outcome, Projection, Projector, derived_from, projection_of};
 use crate::{
     Error, Result,
     documents::{DocType, DocumentKey, Stored},
@@ -55,7 +55,9 @@ struct Change {
 
 /// Follows `records` until `deadline`. Fails when what is derived from documents could not be told.
 pub async fn follow(projector: &Arc<Projector>, records: Vec<Record>, deadline: Instant) -> Result<Followed> {
-    let doctypes: BTreeSet<DocType> = records.iter().map(|record| record.document.doctype.clone()).collect();
+    let mut doctypes: BTreeSet<DocType> =
+        records.iter().map(|record| record.document.doctype.clone()).collect();
+    doctypes.retain(|doctype| derived_from().any(|derived| derived == doctype.as_str()));
     let mut followed = Followed::default();
     let at_once = Arc::new(Semaphore::new(CONCURRENT));
     let mut tasks = JoinSet::new();

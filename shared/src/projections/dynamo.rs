@@ -245,6 +245,7 @@ impl ReadModels for DynamoReadModels {
             .expression_attribute_values(":low", s(&range.low))
             .expression_attribute_values(":high", s(&range.high))
             .set_exclusive_start_key(start)
+            .consistent_read(true)
             .limit(i32::try_from(range.limit).unwrap_or(i32::MAX))
             .send()
             .await
@@ -256,7 +257,7 @@ impl ReadModels for DynamoReadModels {
     async fn get(&self, keys: Vec<RowKey>) -> Result<Vec<StoredRow>> {
         let keys: BTreeSet<RowKey> = keys.into_iter().collect();
         let keys = keys.iter().map(row_key).collect();
-        batch_get(&self.client, &self.table, keys, Consistency::Eventual)
+        batch_get(&self.client, &self.table, keys, Consistency::Strong)
             .await?
             .into_iter()
             .map(row_of)

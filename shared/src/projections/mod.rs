@@ -23,8 +23,6 @@ mod tests;
 
 pub use projector::{Outcome, Projector};
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +61,11 @@ pub fn projection_of(doctype: &DocType) -> Option<&'static Projection> {
     PROJECTIONS.iter().find(|projection| projection.doctype == doctype.as_str())
 }
 
+/// The DocTypes that cached results are computed from: those of the projections, and what searches read besides.
+pub fn derived_from() -> impl Iterator<Item = &'static str> {
+    PROJECTIONS.iter().map(|projection| projection.doctype).chain([items::PROFILES])
+}
+
 /// A change of a document that a projection could not follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentChange {
@@ -72,23 +75,6 @@ pub struct DocumentChange {
     pub document: DocumentKey,
     /// The revision that could not be projected; a replay takes the one that is there then.
     pub revision: u64,
-}
-
-/// Who is told that documents changed, after the read models show it: what was derived from them is out of date.
-#[async_trait]
-pub trait Invalidation: Send + Sync {
-    /// Documents of `doctypes` changed. Told again when it fails.
-    async fn changed(&self, doctypes: &BTreeSet<DocType>) -> Result<()>;
-}
-
-/// Nobody keeps anything derived.
-pub struct NothingDerived;
-
-#[async_trait]
-impl Invalidation for NothingDerived {
-    async fn changed(&self, _: &BTreeSet<DocType>) -> Result<()> {
-        Ok(())
-    }
 }
 
 /// What was applied of a document last.
@@ -179,9 +165,10 @@ pub trait ReadModels: Send + Sync {
     /// Notes that a revision of `document` is parked, so that the next step settles it.
     async fn note_parked(&self, projection: &str, document: &DocumentKey) -> Result<()>;
 
-    /// Rows of one partition. What was written a moment ago may not be among them.
+    /// Rows of one partition, read consistently: what is computed from them is cached, and dropped once they were
+    /// written.
     async fn rows(&self, range: &Range) -> Result<Rows>;
 
-    /// The rows under `keys` that exist, in any order.
+    /// The rows under `keys` that exist, read consistently, in any order.
     async fn get(&self, keys: Vec<RowKey>) -> Result<Vec<StoredRow>>;
 }

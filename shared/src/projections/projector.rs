@@ -9,11 +9,10 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::{
-    Applied, DocumentChange, Invalidation, Projection, ReadModels, Step, Stepped, contribution::difference,
-};
+use super::{Applied, DocumentChange, Projection, ReadModels, Step, Stepped, contribution::difference};
 use crate::{
     Error, ErrorCode, Result,
+    cache::Invalidation,
     clock::Clock,
     documents::{DocumentKey, DocumentStore, Stored},
     id::{IdKind, derive},

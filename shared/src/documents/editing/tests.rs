@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    auth::Directory,
     clock::ManualClock,
     documents::{IdempotencyKey, dynamo::DynamoDocuments},
     testing::{Dynamo, start},

@@ -25,5 +25,5 @@ mod words;
 pub use group::GROUPS;
 pub use item::ITEMS;
 pub use price::PRICES;
-pub use search::{ItemPage, ItemQuery, ItemSearch, MAX_START, PosItem};
+pub use search::{ItemPage, ItemQuery, ItemSearch, MAX_START, PROFILES, PosItem};
 pub use stock::STOCK;

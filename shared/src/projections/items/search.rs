@@ -36,6 +36,8 @@ pub const MAX_START: usize = 1_000;
 const MAX_LIMIT: usize = 500;
 /// The longest search term, in bytes.
 const MAX_TERM_BYTES: usize = 200;
+/// The DocType of the profiles of points of sale.
+pub const PROFILES: &str = "POS Profile";
 /// How often a page that hides what is not there looks for more.
 const MAX_ROUNDS: usize = 10;
 /// For how long the tree of groups is remembered.
@@ -227,7 +229,7 @@ impl ItemSearch {
 
     async fn profile(&self, name: Option<&str>) -> Result<Profile> {
         let Some(name) = name else { return Ok(Profile::default()) };
-        let key = DocumentKey::new("POS Profile", name).map_err(|error| error.at("pos_profile"))?;
+        let key = DocumentKey::new(PROFILES, name).map_err(|error| error.at("pos_profile"))?;
         match self.documents.get(&key).await? {
             Some(document) => Ok(Profile::of(&document)),
             None => Err(Error::field("pos_profile", "unknown", format!("{key} does not exist"))),
