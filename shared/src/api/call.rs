@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Services, version};
+use super::{Route, Services, version};
 use crate::{
     Error, Result,
     auth::{Caller, Permission, Principal, permit},
@@ -14,6 +14,8 @@ use crate::{
 pub struct Call<'a> {
     /// What to work with.
     pub services: &'a Services,
+    /// The line of the table that it is for.
+    pub route: &'static Route,
     /// The request.
     pub request: &'a Request,
     /// Who asks; nobody on a public route.
@@ -54,8 +56,12 @@ impl Call<'_> {
 
     /// Who asks.
     pub fn principal(&self) -> Result<&Principal> {
-        let caller = self.caller.as_ref();
-        caller.map(|caller| &caller.principal).ok_or_else(|| Error::internal("a public route asks who calls"))
+        self.caller().map(|caller| &caller.principal)
+    }
+
+    /// Who asks, with the key they sent.
+    pub fn caller(&self) -> Result<&Caller> {
+        self.caller.as_ref().ok_or_else(|| Error::internal("a public route asks who calls"))
     }
 
     /// Who asks, by name.

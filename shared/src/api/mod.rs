@@ -9,13 +9,16 @@
 
 pub mod answer;
 mod call;
+mod condition;
 mod endpoint;
 mod guard;
 pub mod input;
+mod named;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod reference;
+mod repeat;
 #[cfg(test)]
 mod rig;
 mod router;
@@ -130,7 +133,8 @@ impl Api {
         let (route, mut counted) = (found.route, None);
         let result = async {
             let caller = self.guard.authenticate(route, request).await?;
-            let call = Call { services: &self.services, request, caller, params: found.params.clone() };
+            let call =
+                Call { services: &self.services, route, request, caller, params: found.params.clone() };
             authorise(route, &call)?;
             counted = self.guard.count(route, call.caller.as_ref()).await?;
             guard::refused(counted.as_ref())?;
@@ -200,5 +204,6 @@ fn authorise(route: &Route, call: &Call<'_>) -> Result<()> {
         Access::ReadOperations => call.permit(Permission::ReadOperations),
         Access::Replay => call.permit(Permission::Replay),
         Access::ManageConnectors => call.permit(Permission::ManageConnectors),
+        Access::ManageUsers => call.permit(Permission::ManageUsers),
     }
 }

@@ -22,6 +22,7 @@ pub struct Operation<'g> {
     parameters: Vec<Value>,
     body: Option<Value>,
     answers: Vec<(u16, Value)>,
+    failures: Vec<ErrorCode>,
 }
 
 impl Operation<'_> {
@@ -76,6 +77,25 @@ impl Operation<'_> {
                 "application/x-www-form-urlencoded": { "schema": schema },
             },
         }));
+    }
+
+    /// It reads the header `name`, if it is there.
+    pub fn header(&mut self, name: &str, description: &str, schema: &Value) {
+        self.parameters.push(json!({
+            "name": name, "in": "header", "required": false, "description": description, "schema": schema,
+        }));
+    }
+
+    /// It may fail in this way, for something that it reads.
+    pub fn may_fail(&mut self, code: ErrorCode) {
+        self.failures.push(code);
+    }
+
+    /// Its answers so far have an `ETag`.
+    pub fn tags_answers(&mut self) {
+        for (_, answer) in &mut self.answers {
+            answer["headers"]["ETag"] = json!({ "schema": { "type": "string" } });
+        }
     }
 
     /// It reads the version that is asked for.
@@ -167,7 +187,7 @@ impl Operation<'_> {
         if self.route.method == "GET" && responses.values().any(has_etag) {
             responses.insert("304".into(), json!({ "description": "As `If-None-Match` says already" }));
         }
-        for (status, codes) in failures(self.route, self.body.is_some()) {
+        for (status, codes) in failures(self.route, self.body.is_some(), &self.failures) {
             responses.insert(status.to_string(), failure(self.route, &codes));
         }
         let mut parameters = path_parameters(self.route.path);
@@ -217,7 +237,7 @@ fn not_null(mut schema: Value) -> Value {
 }
 
 /// The failures of a route, by status.
-fn failures(route: &Route, has_body: bool) -> BTreeMap<u16, Vec<ErrorCode>> {
+fn failures(route: &Route, has_body: bool, of_inputs: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
     use ErrorCode as E;
     let mut codes = vec![E::InvalidInput, E::RouteNotFound, E::InternalError, E::DependencyUnavailable];
     if route.access != Access::Public {
@@ -238,6 +258,7 @@ fn failures(route: &Route, has_body: bool) -> BTreeMap<u16, Vec<ErrorCode>> {
         codes.push(E::RateLimited);
     }
     codes.extend(route.failures);
+    codes.extend(of_inputs);
     let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();
     for code in codes {
         let error = Error::new(code, "");
@@ -276,6 +297,8 @@ fn path_parameters(path: &str) -> Vec<Value> {
                     "doctype" => "The DocType, e.g. `Sales Order`.",
                     "name" => "The document's name; a `/` in it may stand as it is.",
                     "connector" => "The connector's name.",
+                    "user" => "The user's name.",
+                    "role" => "The role's name.",
                     _ => "The id.",
                 },
                 "schema": { "type": "string", "minLength": 1 },
@@ -307,6 +330,7 @@ pub fn permissions(access: Access) -> Vec<String> {
         Access::ReadOperations => "read_operations",
         Access::Replay => "replay",
         Access::ManageConnectors => "manage_connectors",
+        Access::ManageUsers => "manage_users",
         Access::ReadOf(doctype) => return vec![format!("read {doctype}")],
         Access::Named(verb) => return vec![format!("{verb} {{doctype}}")],
     };
@@ -326,6 +350,7 @@ pub fn document() -> Value {
             parameters: Vec::new(),
             body: None,
             answers: Vec::new(),
+            failures: Vec::new(),
         };
         (route.describe)(&mut operation);
         let operation = operation.into_json();

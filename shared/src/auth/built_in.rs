@@ -119,7 +119,11 @@ impl<T: BuiltIn> Overlaid<T> {
         };
         page_after(built_in, place, limit, async |limit, cursor| {
             let page = self.records.list(limit, cursor).await?;
-            Ok(Page { items: page.items.into_iter().map(Known::Recorded).collect(), next: page.next, partial: page.partial })
+            Ok(Page {
+                items: page.items.into_iter().map(Known::Recorded).collect(),
+                next: page.next,
+                partial: page.partial,
+            })
         })
         .await
     }
