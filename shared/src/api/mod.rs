@@ -7,6 +7,8 @@
 //! A handler is a function of a [`Call`] and its typed inputs; adding an endpoint is that function and its line
 //! in the table.
 
+#[cfg(test)]
+mod access_tests;
 pub mod answer;
 mod call;
 mod condition;
@@ -16,6 +18,8 @@ pub mod input;
 mod named;
 #[cfg(test)]
 mod openapi;
+#[cfg(test)]
+mod permissions;
 #[cfg(test)]
 mod reference;
 mod repeat;

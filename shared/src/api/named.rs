@@ -45,6 +45,9 @@ impl<T: JsonSchema> JsonSchema for Sent<T> {
         if let Some(Value::Array(required)) = schema.get_mut("required") {
             required.retain(|name| name != "name");
         }
+        for example in schema.get_mut("examples").and_then(Value::as_array_mut).into_iter().flatten() {
+            example.as_object_mut().map(|example| example.shift_remove("name"));
+        }
         schema
     }
 }

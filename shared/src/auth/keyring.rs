@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -58,7 +58,7 @@ pub struct NewKey {
 /// What is to change in a key, as a JSON Merge Patch (RFC 7396); what is not there stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(example = serde_json::json!({ "enabled": false }))]
+#[schemars(example = serde_json::json!({ "enabled": false }), transform = without_defaults)]
 pub struct KeyChanges {
     /// What it is for, at most 140 characters; `null` for nothing.
     #[serde(deserialize_with = "text_or_nothing")]
@@ -71,6 +71,13 @@ pub struct KeyChanges {
     #[serde(deserialize_with = "not_null")]
     #[schemars(with = "bool")]
     pub enabled: Option<bool>,
+}
+
+/// What is not there stays as it is, which is no value that could be sent.
+fn without_defaults(schema: &mut Schema) {
+    for property in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        property.1.as_object_mut().map(|property| property.shift_remove("default"));
+    }
 }
 
 /// What is there, `null` for the empty text.
