@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Route, Services, version};
+use super::{Services, version};
 use crate::{
     Error, Result,
     auth::{Caller, Permission, Principal, permit},
-    documents::{DocName, DocType, DocumentKey, Editor},
+    documents::{DocName, DocType, DocumentKey, Editor, IdempotencyKey, Receipt},
     trigger::http::Request,
 };
 
@@ -14,8 +14,8 @@ use crate::{
 pub struct Call<'a> {
     /// What to work with.
     pub services: &'a Services,
-    /// The line of the table that it is for.
-    pub route: &'static Route,
+    /// The route's method and path, as the table has them.
+    pub route: (&'static str, &'static str),
     /// The request.
     pub request: &'a Request,
     /// Who asks; nobody on a public route.
@@ -52,6 +52,24 @@ impl Call<'_> {
     /// What reads and changes documents for who asks.
     pub fn editor(&self) -> Editor {
         Editor::new(Arc::clone(&self.services.documents), Arc::clone(&self.services.clock))
+    }
+
+    /// The receipt that `Idempotency-Key` asks for, if it is sent.
+    pub fn receipt(&self) -> Result<Option<Receipt>> {
+        let Some(value) = self.request.headers.get("idempotency-key") else { return Ok(None) };
+        let key = IdempotencyKey::parse(value.to_str().unwrap_or_default())?;
+        let caller = self.caller()?;
+        let mut query: Vec<(&String, &String)> = self.request.query.iter().collect();
+        query.sort();
+        let query = crate::dynamo::json(&query)?;
+        let request = [
+            self.request.method.as_bytes(),
+            self.request.path.as_bytes(),
+            query.as_bytes(),
+            self.request.body()?,
+        ];
+        let route = format!("{} {}", self.route.0, self.route.1);
+        Ok(Some(Receipt::new(&caller.principal.user, &route, key, &request, caller.seal.expose())))
     }
 
     /// Who asks.

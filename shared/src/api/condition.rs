@@ -129,7 +129,7 @@ impl Input for Seen {
         let star = json!({ "type": "string", "examples": ["*"] });
         operation.header("If-Match", "Only if its `ETag` is one of these: nobody changed it since.", &tags);
         operation.header("If-None-Match", "`*`: only if there is none yet.", &star);
-        operation.may_fail(ErrorCode::PreconditionFailed);
+        operation.fails(ErrorCode::PreconditionFailed);
     }
 }
 

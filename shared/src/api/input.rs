@@ -4,11 +4,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+#[cfg(test)]
+use serde_json::json;
 
 use super::Call;
 #[cfg(test)]
 use super::openapi::Operation;
-use crate::{Error, Result};
+#[cfg(test)]
+use crate::ErrorCode;
+use crate::{Error, Result, documents::Receipt};
 
 /// The most items a page has.
 pub const MAX_LIMIT: usize = 500;
@@ -72,6 +76,26 @@ impl<T: DeserializeOwned + JsonSchema> Input for Json<T> {
     #[cfg(test)]
     fn describe(operation: &mut Operation<'_>) {
         operation.body::<T>();
+    }
+}
+
+/// `Idempotency-Key`: makes a request safe to repeat for 24 hours (draft-ietf-httpapi-idempotency-key-header).
+pub struct Repeatable(pub Option<Receipt>);
+
+impl Input for Repeatable {
+    fn read(call: &Call<'_>) -> Result<Self> {
+        call.receipt().map(Self)
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.header(
+            "Idempotency-Key",
+            "1 to 255 characters of your own, a UUID say: a repeat within 24 hours has the same answer and no second effect.",
+            &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" }),
+        );
+        operation.fails(ErrorCode::IdempotencyInFlight);
+        operation.fails(ErrorCode::IdempotencyKeyReused);
     }
 }
 

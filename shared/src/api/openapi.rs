@@ -86,8 +86,8 @@ impl Operation<'_> {
         }));
     }
 
-    /// It may fail in this way, for something that it reads.
-    pub fn may_fail(&mut self, code: ErrorCode) {
+    /// It may fail so, for something that it reads.
+    pub fn fails(&mut self, code: ErrorCode) {
         self.failures.push(code);
     }
 

@@ -43,7 +43,7 @@ fn need(route: &Route) -> Need {
         (_, ["v2", "parked", ..]) => Need::Replay,
         (_, ["v2", "items"]) => Need::Read("Item"),
         (_, ["v2", "reports", "sales"]) => Need::Read("Sales Invoice"),
-        (method, ["v2", "documents", ..] | ["api", "resource", ..]) => document(method, &segments),
+        (method, ["v2", "documents" | "counts", ..] | ["api", "resource", ..]) => document(method, &segments),
         (_, ["api", "method", method]) => called(method),
         other => panic!("{other:?}: what does it need?"),
     }

@@ -114,6 +114,11 @@ pub const ROUTES: &[Route] = routes! {
         POST "/v2/documents/{doctype}" Create Write documents::create, "Creates a document",
             [DocumentExists, DocumentTooLarge];
         GET  "/v2/documents/{doctype}/{*name}" Read Read documents::get, "Gets a document", [DocumentNotFound];
+        PATCH "/v2/documents/{doctype}/{*name}" Write Write documents::patch, "Changes, submits or cancels a document",
+            [DocumentNotFound, DocstatusForbids, DocumentTooLarge, RevisionConflict];
+        DELETE "/v2/documents/{doctype}/{*name}" Delete Write documents::delete, "Deletes a document",
+            [DocumentNotFound, DocstatusForbids, RevisionConflict];
+        GET  "/v2/counts/{doctype}" Read List documents::count, "Counts documents of a DocType";
     }
     "Read models" {
         GET "/v2/items" ReadOf("Item") List items::list, "Lists items as a point of sale asks for them";
@@ -170,7 +175,13 @@ pub const ROUTES: &[Route] = routes! {
         GET  "/api/method/frappe.auth.get_logged_user" Key Read auth::get_logged_user, "Who the key belongs to";
         POST "/api/method/frappe.auth.get_logged_user" Key Read auth::get_logged_user, "Who the key belongs to";
         GET  "/api/resource/{doctype}" Read List resource::list, "Lists documents of a DocType";
+        POST "/api/resource/{doctype}" Create Write resource::create, "Creates a document",
+            [DocumentExists, DocumentTooLarge, DocstatusForbids];
         GET  "/api/resource/{doctype}/{*name}" Read Read resource::get, "Gets a document", [DocumentNotFound];
+        PUT  "/api/resource/{doctype}/{*name}" Write Write resource::update, "Changes a document",
+            [DocumentNotFound, DocumentTooLarge, DocstatusForbids, RevisionConflict];
+        DELETE "/api/resource/{doctype}/{*name}" Delete Write resource::delete, "Deletes a document",
+            [DocumentNotFound, DocstatusForbids, RevisionConflict];
         GET  "/api/method/frappe.client.get_list" Named("read") List client::get_list, "Lists documents";
         POST "/api/method/frappe.client.get_list" Named("read") List client::get_list, "Lists documents";
         GET  "/api/method/frappe.client.get_count" Named("read") List client::get_count, "Counts documents";
@@ -181,6 +192,30 @@ pub const ROUTES: &[Route] = routes! {
             [DocumentNotFound];
         GET  "/api/method/frappe.client.get_value" Named("read") Read client::get_value, "Gets fields of a document";
         POST "/api/method/frappe.client.get_value" Named("read") Read client::get_value, "Gets fields of a document";
+        POST "/api/method/frappe.client.insert" Named("create") Write client::insert, "Creates a document",
+            [DocumentExists, DocumentTooLarge, DocstatusForbids];
+        POST "/api/method/frappe.client.insert_many" Named("create") Write client::insert_many,
+            "Creates documents, all or none", [DocumentExists, DocumentTooLarge, DocstatusForbids];
+        POST "/api/method/frappe.client.save" Named("write") Write client::save, "Saves a document that was read",
+            [DocumentNotFound, DocumentTooLarge, DocstatusForbids, RevisionConflict];
+        PUT  "/api/method/frappe.client.save" Named("write") Write client::save, "Saves a document that was read",
+            [DocumentNotFound, DocumentTooLarge, DocstatusForbids, RevisionConflict];
+        POST "/api/method/frappe.client.submit" Named("submit") Write client::submit, "Saves and submits a document",
+            [DocumentNotFound, DocumentTooLarge, DocstatusForbids, RevisionConflict];
+        PUT  "/api/method/frappe.client.submit" Named("submit") Write client::submit, "Saves and submits a document",
+            [DocumentNotFound, DocumentTooLarge, DocstatusForbids, RevisionConflict];
+        POST "/api/method/frappe.client.cancel" Named("submit") Write client::cancel, "Cancels a document",
+            [DocumentNotFound, DocstatusForbids, RevisionConflict];
+        PUT  "/api/method/frappe.client.cancel" Named("submit") Write client::cancel, "Cancels a document",
+            [DocumentNotFound, DocstatusForbids, RevisionConflict];
+        POST "/api/method/frappe.client.delete" Named("delete") Write client::delete, "Deletes a document",
+            [DocumentNotFound, DocstatusForbids, RevisionConflict];
+        DELETE "/api/method/frappe.client.delete" Named("delete") Write client::delete, "Deletes a document",
+            [DocumentNotFound, DocstatusForbids, RevisionConflict];
+        POST "/api/method/frappe.client.set_value" Named("write") Write client::set_value, "Sets fields of a document",
+            [DocumentNotFound, DocumentTooLarge, DocstatusForbids, RevisionConflict];
+        PUT  "/api/method/frappe.client.set_value" Named("write") Write client::set_value, "Sets fields of a document",
+            [DocumentNotFound, DocumentTooLarge, DocstatusForbids, RevisionConflict];
     }
 };
 

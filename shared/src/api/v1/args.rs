@@ -56,6 +56,23 @@ impl<T: DeserializeOwned + JsonSchema> Input for Args<T> {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct NoArguments {}
 
+/// The fields of a document that a request carries: the argument `data`, or else all of the body.
+pub struct Fields(pub Map<String, Value>);
+
+impl Input for Fields {
+    const READS_QUERY: bool = true;
+    const READS_BODY: bool = true;
+
+    fn read(call: &Call<'_>) -> Result<Self> {
+        document(call.request).map(Self)
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.arguments::<Doc>();
+    }
+}
+
 /// Every argument of a request.
 pub fn given(request: &Request) -> Result<Map<String, Value>> {
     let mut given: Map<String, Value> =
@@ -67,12 +84,13 @@ pub fn given(request: &Request) -> Result<Map<String, Value>> {
     Ok(given)
 }
 
-/// The fields of a document that a request carries: the argument `data`, or else all of the body.
-pub fn document(request: &Request) -> Result<Map<String, Value>> {
-    let mut given = given(request)?;
-    match given.shift_remove("data") {
-        None => Ok(given),
+fn document(request: &Request) -> Result<Map<String, Value>> {
+    match given(request)?.shift_remove("data") {
         Some(data) => object(data).map_err(|error| error.at("data")),
+        None if request.body()?.is_empty() => {
+            Err(Error::new(ErrorCode::EmptyBody, "the body is empty; the fields of a document are expected"))
+        }
+        None => body(request),
     }
 }
 
@@ -286,6 +304,9 @@ mod tests {
         ] {
             assert_eq!(Value::Object(document(&request).unwrap()), expected);
         }
+        let form_itself = document(&form("/?limit=1", "name=A&qty=1")).unwrap();
+        assert_eq!(Value::Object(form_itself), json!({ "name": "A", "qty": "1" }));
+        assert_eq!(document(&asked("PUT", "/", None, None)).unwrap_err().code(), ErrorCode::EmptyBody);
         let text = document(&form("/", "data=A")).unwrap_err();
         assert_eq!(text.field_errors()[0].field, "data");
     }

@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    args::{Args, Flag, Json, Text},
-    envelope::Message,
+    args::{Args, Doc, Flag, Json, Text},
+    envelope::{Done, Message},
     list::{self, List, Listing},
     shown::FrappeDocument,
+    writing,
 };
 #[cfg(test)]
 use crate::api::openapi::Operation;
@@ -18,7 +19,7 @@ use crate::{
     Error, ErrorCode, Result,
     api::{Call, answer::Answer},
     auth::Permission,
-    documents::{Count, DocName, DocType, DocumentKey, not_found},
+    documents::{Changes, Count, DocName, DocStatus, DocType, DocumentKey, not_found},
     trigger::http::Response,
 };
 
@@ -146,4 +147,94 @@ async fn first(call: &Call<'_>, doctype: &DocType, filters: &Json) -> Result<Doc
     let name = rows.first().and_then(|row| row["name"].as_str());
     let missing = || Error::new(ErrorCode::DocumentNotFound, format!("there is no such {doctype}"));
     DocName::new(name.ok_or_else(missing)?)
+}
+
+/// A document to insert, save or submit.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct OneDocument {
+    /// The document, with its `doctype`.
+    doc: Doc,
+}
+
+/// Documents to insert.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ManyDocuments {
+    /// The documents, each with its `doctype`; at most 50.
+    docs: Json,
+}
+
+/// A document by its name.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Named {
+    /// The DocType.
+    doctype: Text,
+    /// The name.
+    name: Text,
+}
+
+/// Which fields are set.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Setting {
+    /// The DocType.
+    doctype: Text,
+    /// The name.
+    name: Text,
+    /// The name of a field, or an object of fields and their values.
+    fieldname: Json,
+    /// The value of the one field.
+    value: Option<Value>,
+}
+
+impl Named {
+    fn key(self) -> Result<DocumentKey> {
+        DocumentKey::new(self.doctype.0, self.name.0)
+    }
+}
+
+/// `frappe.client.insert`.
+pub async fn insert(
+    call: &Call<'_>,
+    Args(OneDocument { doc: Doc(doc) }): Args<OneDocument>,
+) -> Result<Message<FrappeDocument>> {
+    writing::create(call, writing::doctype_of(&doc)?, doc).await.map(Message)
+}
+
+/// `frappe.client.insert_many`: the names, in order. All or none.
+pub async fn insert_many(call: &Call<'_>, Args(many): Args<ManyDocuments>) -> Result<Message<Vec<String>>> {
+    writing::create_all(call, many.docs.0).await.map(Message)
+}
+
+/// `frappe.client.save`.
+pub async fn save(
+    call: &Call<'_>,
+    Args(OneDocument { doc: Doc(doc) }): Args<OneDocument>,
+) -> Result<Message<FrappeDocument>> {
+    writing::save(call, doc, None).await.map(Message)
+}
+
+/// `frappe.client.submit`.
+pub async fn submit(
+    call: &Call<'_>,
+    Args(OneDocument { doc: Doc(doc) }): Args<OneDocument>,
+) -> Result<Message<FrappeDocument>> {
+    writing::save(call, doc, Some(DocStatus::Submitted)).await.map(Message)
+}
+
+/// `frappe.client.cancel`.
+pub async fn cancel(call: &Call<'_>, Args(named): Args<Named>) -> Result<Message<FrappeDocument>> {
+    let document = call.editor().cancel(call.principal()?, &named.key()?, None).await?;
+    Ok(Message(FrappeDocument::of(document)))
+}
+
+/// `frappe.client.delete`.
+pub async fn delete(call: &Call<'_>, Args(named): Args<Named>) -> Result<Done> {
+    call.editor().delete(call.principal()?, &named.key()?, None).await?;
+    Ok(Done)
+}
+
+/// `frappe.client.set_value`.
+pub async fn set_value(call: &Call<'_>, Args(setting): Args<Setting>) -> Result<Message<FrappeDocument>> {
+    let key = DocumentKey::new(setting.doctype.0, setting.name.0)?;
+    let changes = Changes::set_value(&setting.fieldname.0, setting.value)?;
+    writing::change(call, &key, &changes).await.map(Message)
 }

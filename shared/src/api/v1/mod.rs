@@ -16,6 +16,7 @@ pub mod service;
 mod shown;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use std::borrow::Cow;
 

@@ -3,12 +3,17 @@
 use serde_json::Value;
 
 use super::{
-    args::{Args, NoArguments},
-    envelope::Data,
+    args::{Args, Fields, NoArguments},
+    envelope::{Data, Deleted},
     list::{List, Listing},
     shown::FrappeDocument,
+    writing,
 };
-use crate::{Result, api::Call, documents::not_found};
+use crate::{
+    Result,
+    api::Call,
+    documents::{Changes, not_found},
+};
 
 /// `GET /api/resource/{doctype}`.
 pub async fn list(call: &Call<'_>, Args(listing): Args<Listing>) -> Result<Data<Vec<Value>>> {
@@ -21,4 +26,22 @@ pub async fn get(call: &Call<'_>, _: Args<NoArguments>) -> Result<Data<FrappeDoc
     let key = call.key()?;
     let document = call.services.documents.get(&key).await?.ok_or_else(|| not_found(&key))?;
     Ok(Data(FrappeDocument::of(document)))
+}
+
+/// `POST /api/resource/{doctype}`.
+pub async fn create(call: &Call<'_>, Fields(fields): Fields) -> Result<Data<FrappeDocument>> {
+    writing::create(call, call.doctype()?, fields).await.map(Data)
+}
+
+/// `PUT /api/resource/{doctype}/{name}`: the given fields replace those of the document.
+pub async fn update(call: &Call<'_>, Fields(fields): Fields) -> Result<Data<FrappeDocument>> {
+    let key = call.key()?;
+    let changes = Changes::set(&key, fields.into())?;
+    writing::change(call, &key, &changes).await.map(Data)
+}
+
+/// `DELETE /api/resource/{doctype}/{name}`.
+pub async fn delete(call: &Call<'_>, _: Args<NoArguments>) -> Result<Deleted> {
+    call.editor().delete(call.principal()?, &call.key()?, None).await?;
+    Ok(Deleted)
 }

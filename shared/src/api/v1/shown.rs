@@ -27,7 +27,6 @@ impl FrappeDocument {
         flat.insert("modified".into(), time(document.modified).into());
         flat.insert("modified_by".into(), document.modified_by.into());
         flat.insert("docstatus".into(), u8::from(document.docstatus).into());
-        flat.insert("idx".into(), 0.into());
         flat.extend(document.fields);
         flat.insert("doctype".into(), document.key.doctype.as_str().into());
         Self(flat)
@@ -59,7 +58,6 @@ impl JsonSchema for FrappeDocument {
                 "owner": { "type": "string", "description": "Who created it." },
                 "modified": time,
                 "modified_by": { "type": "string", "description": "Who changed it last." },
-                "idx": { "type": "integer" },
             },
             "additionalProperties": true,
         })

@@ -296,6 +296,235 @@ async fn documents_are_counted_and_looked_up_by_filters() {
     assert_eq!((own.status.as_u16(), &own.body["exc_type"]), (403, &json!("PermissionError")));
 }
 
+/// What every document shows, whatever its fields.
+const OF_EVERY_DOCUMENT: [&str; 7] =
+    ["name", "owner", "creation", "modified", "modified_by", "docstatus", "doctype"];
+
+/// Asserts that `document` shows what the recorded one shows of itself, with times written in the same way.
+#[track_caller]
+fn shows_itself_as(document: &Value, recorded: &Value) {
+    for field in OF_EVERY_DOCUMENT {
+        assert_eq!(kind(&document[field]), kind(&recorded[field]), "{field}: {document}");
+    }
+    for field in ["creation", "modified"] {
+        let shape = |value: &Value| {
+            let text = value.as_str().unwrap().to_owned();
+            text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>()
+        };
+        assert_eq!(shape(&document[field]), shape(&recorded[field]));
+    }
+    assert!(document.get("revision").is_none());
+}
+
+/// `body` sent as JSON.
+async fn send(site: &Site, method: &str, path: &str, body: &Value) -> Response {
+    site.rig.clock.advance(jiff::SignedDuration::from_secs(1));
+    site.send(asked(method, path, Some(TOKEN), Some(body))).await
+}
+
+async fn call(site: &Site, method: &str, body: &Value) -> Response {
+    send(site, "POST", &format!("/api/method/frappe.client.{method}"), body).await
+}
+
+#[tokio::test]
+async fn a_document_is_created_changed_and_deleted_as_recorded() {
+    let site = Site::start().await;
+    let order = json!({ "customer": "Hub Customer 0", "naming_series": "SAL-ORD-.YYYY.-", "docstatus": 1 });
+    let created = send(&site, "POST", ORDERS, &order).await;
+    let recording = recorded!("06_create_submit_sales_order");
+    recording.is_answered_by(&created);
+    shows_itself_as(&created.body["data"], &recording.body["data"]);
+    assert_eq!(
+        (&created.body["data"]["name"], &created.body["data"]["docstatus"]),
+        (&json!("SAL-ORD-2026-00001"), &json!(1))
+    );
+    let recording = recorded!("26_doc");
+    let read = site.get(&format!("{ORDERS}/SAL-ORD-2026-00001")).await;
+    recording.is_answered_by(&read);
+    assert_eq!(read.body["data"], created.body["data"]);
+
+    let customer = "/api/resource/Customer/Hub%20Customer%201";
+    let first =
+        send(&site, "POST", "/api/resource/Customer", &json!({ "name": "Hub Customer 1", "language": "en" }))
+            .await;
+    let seen = first.body["data"]["modified"].clone();
+    let changed = send(&site, "PUT", customer, &json!({ "customer_details": "x1", "modified": seen })).await;
+    let recording = recorded!("73_put_with_modified");
+    recording.is_answered_by(&changed);
+    shows_itself_as(&changed.body["data"], &recording.body["data"]);
+    assert_eq!(
+        (&changed.body["data"]["customer_details"], &changed.body["data"]["language"]),
+        (&json!("x1"), &json!("en"))
+    );
+    let stale = send(&site, "PUT", customer, &json!({ "customer_details": "x2", "modified": seen })).await;
+    recorded!("74_put_stale_modified").is_answered_by(&stale);
+    let last_wins = send(&site, "PUT", customer, &json!({ "data": "{\"customer_details\": null}" })).await;
+    assert_eq!(last_wins.body["data"]["customer_details"], Value::Null);
+
+    let deleted = site.send(asked("DELETE", customer, Some(TOKEN), None)).await;
+    assert_eq!((deleted.status.as_u16(), &deleted.body["data"]), (202, &json!("ok")));
+    assert_eq!(site.get(customer).await.status.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_is_refused_as_recorded() {
+    let site = Site::start().await;
+    let item = json!({ "name": "HUB-ITEM-0", "item_group": "Products" });
+    assert_eq!(send(&site, "POST", "/api/resource/Item", &item).await.status.as_u16(), 200);
+    let repeated = send(&site, "POST", "/api/resource/Item", &item).await;
+    recorded!("63_err_409_dup").is_answered_by(&repeated);
+}
+
+#[tokio::test]
+async fn a_document_goes_through_its_life_by_methods_as_recorded() {
+    let site = Site::start().await;
+    let doc = json!({ "doctype": "Sales Invoice", "name": "INV-1", "total": 60.50, "__islocal": 1, "items": [{"qty": 1}] });
+    let inserted = call(&site, "insert", &json!({ "doc": doc })).await;
+    let recording = recorded!("34_client_insert");
+    recording.is_answered_by(&inserted);
+    shows_itself_as(&inserted.body["message"], &recording.body["message"]);
+    let mut whole = inserted.body["message"].clone();
+    assert!(whole.get("__islocal").is_none());
+
+    whole["remarks"] = "checked".into();
+    let saved = call(&site, "save", &json!({ "doc": whole.to_string() })).await.body["message"].clone();
+    assert_eq!(saved["remarks"], "checked");
+    let stale = call(&site, "submit", &json!({ "doc": whole })).await;
+    recorded!("36_client_submit_stale").is_answered_by(&stale);
+
+    let submitted = call(&site, "submit", &json!({ "doc": saved })).await;
+    let recording = recorded!("35_client_submit");
+    recording.is_answered_by(&submitted);
+    assert_eq!(
+        (&submitted.body["message"]["docstatus"], &submitted.body["message"]["total"]),
+        (&json!(1), &saved["total"])
+    );
+
+    let named = json!({ "doctype": "Sales Invoice", "name": "INV-1" });
+    let forbidden = call(&site, "delete", &named).await;
+    assert_eq!(
+        (forbidden.status.as_u16(), &forbidden.body["exc_type"]),
+        (417, &json!("DocstatusTransitionError"))
+    );
+    assert_eq!(call(&site, "cancel", &named).await.body["message"]["docstatus"], 2);
+    let deleted = call(&site, "delete", &named).await;
+    assert_eq!((deleted.status.as_u16(), deleted.body.get("message")), (200, None));
+    assert_eq!(call(&site, "cancel", &named).await.status.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn a_part_of_a_document_is_not_saved_as_the_whole() {
+    let site = Site::start().await;
+    let made = call(
+        &site,
+        "save",
+        &json!({ "doc": { "doctype": "Item", "name": "A", "a": 1, "b": 2, "__islocal": 1 } }),
+    )
+    .await;
+    assert_eq!(made.body["message"]["name"], "A");
+    for method in ["save", "submit"] {
+        let part = call(&site, method, &json!({ "doc": { "doctype": "Item", "name": "A", "a": 3 } })).await;
+        assert_eq!((part.status.as_u16(), &part.body["exc_type"]), (417, &json!("TimestampMismatchError")));
+    }
+    let kept = site.get("/api/resource/Item/A").await.body["data"].clone();
+    assert_eq!((&kept["a"], &kept["b"]), (&json!(1), &json!(2)));
+}
+
+#[tokio::test]
+async fn values_are_set_one_or_several_at_a_time() {
+    let site = Site::start().await;
+    send(&site, "POST", "/api/resource/Item", &json!({ "name": "A", "qty": 1, "remark": "x" })).await;
+    let set = async |more: Value| {
+        let mut all = json!({ "doctype": "Item", "name": "A" });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        call(&site, "set_value", &all).await
+    };
+    assert_eq!(set(json!({ "fieldname": "qty", "value": 2 })).await.body["message"]["qty"], 2);
+    assert_eq!(set(json!({ "fieldname": "remark", "value": "" })).await.body["message"]["remark"], "");
+    assert_eq!(
+        set(json!({ "fieldname": "remark", "value": null })).await.body["message"]["remark"],
+        Value::Null
+    );
+    let several =
+        set(json!({ "fieldname": "{\"qty\": 3, \"remark\": \"y\"}" })).await.body["message"].clone();
+    assert_eq!((&several["qty"], &several["remark"]), (&json!(3), &json!("y")));
+    let own = set(json!({ "fieldname": "owner", "value": "mallory" })).await;
+    assert_eq!((own.status.as_u16(), &own.body["exc_type"]), (417, &json!("DataError")));
+}
+
+#[tokio::test]
+async fn many_are_inserted_or_none() {
+    let site = Site::start().await;
+    let docs = json!({ "docs": [{ "doctype": "ToDo", "name": "c" }, { "doctype": "Note", "name": "d" }] });
+    assert_eq!(call(&site, "insert_many", &docs).await.body["message"], json!(["c", "d"]));
+    let one_bad = json!({ "docs": [{ "doctype": "ToDo", "name": "e" }, { "description": "no DocType" }] });
+    recorded!("40_insert_many_one_bad").is_answered_by(&call(&site, "insert_many", &one_bad).await);
+    let taken = json!({ "docs": [{ "doctype": "ToDo", "name": "e" }, { "doctype": "ToDo", "name": "c" }] });
+    assert_eq!(call(&site, "insert_many", &taken).await.status.as_u16(), 409);
+    let twice = json!({ "docs": [{ "doctype": "ToDo", "name": "e" }, { "doctype": "ToDo", "name": "e" }] });
+    assert_eq!(call(&site, "insert_many", &twice).await.status.as_u16(), 409);
+    assert_eq!(site.get("/api/resource/ToDo/e").await.status.as_u16(), 404);
+    let too_many: Vec<Value> = (0..51).map(|_| json!({ "doctype": "ToDo" })).collect();
+    assert_eq!(call(&site, "insert_many", &json!({ "docs": too_many })).await.status.as_u16(), 417);
+    let all: Vec<Value> = (0..50).map(|_| json!({ "doctype": "ToDo", "naming_series": "TD-.###" })).collect();
+    let names = call(&site, "insert_many", &json!({ "docs": all })).await.body["message"].clone();
+    assert_eq!((&names[0], &names[49]), (&json!("TD-001"), &json!("TD-050")));
+}
+
+#[tokio::test]
+async fn a_method_that_changes_something_is_not_called_by_get() {
+    let site = Site::start().await;
+    for method in ["insert", "insert_many", "save", "submit", "cancel", "delete", "set_value"] {
+        let answer = site.get(&format!("/api/method/frappe.client.{method}?doctype=Item&name=A")).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["exc_type"]),
+            (403, &json!("PermissionError")),
+            "{method}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_taken_from_a_form_as_libraries_send_it() {
+    let site = Site::start().await;
+    let doc = json!({ "doctype": "Client", "name": "A/1", "qty": 2 }).to_string();
+    let created = site.send(form("POST", "/api/resource/Client", &[("data", &doc)])).await;
+    assert_eq!(created.body["data"]["qty"], 2, "{}", created.body);
+    let whole = site.get("/api/resource/Client/A/1").await.body["data"].to_string();
+    let submitted = site.send(form("POST", "", &[("cmd", "frappe.client.submit"), ("doc", &whole)])).await;
+    assert_eq!(submitted.body["message"]["docstatus"], 1, "{}", submitted.body);
+    let bare = site.send(form("POST", "/api/resource/Client", &[("name", "B"), ("qty", "2")])).await;
+    assert_eq!(bare.body["data"]["qty"], "2");
+    let empty = site.send(asked("POST", "/api/resource/Client", Some(TOKEN), None)).await;
+    assert_eq!((empty.status.as_u16(), &empty.body["code"]), (417, &json!("empty_body")));
+}
+
+#[tokio::test]
+async fn nobody_reaches_causeways_own_doctypes_by_methods() {
+    let site = Site::start().await;
+    let own = json!({ "doctype": "API Key", "name": "k", "modified": "2026-11-23 09:00:00.000000" });
+    for (method, body) in [
+        ("insert", json!({ "doc": own })),
+        ("insert_many", json!({ "docs": [own] })),
+        ("save", json!({ "doc": own })),
+        ("submit", json!({ "doc": own })),
+        ("cancel", own.clone()),
+        ("delete", own.clone()),
+        ("set_value", json!({ "doctype": "API Key", "name": "k", "fieldname": "enabled", "value": 1 })),
+        ("get", own.clone()),
+        ("get_list", own.clone()),
+        ("get_count", own.clone()),
+        ("get_value", own.clone()),
+    ] {
+        let answer = call(&site, method, &body).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["exc_type"]),
+            (403, &json!("PermissionError")),
+            "{method}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_list_longer_than_an_answer_is_refused_and_not_cut() {
     let site = Site::start().await;

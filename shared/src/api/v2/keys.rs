@@ -9,8 +9,7 @@ use crate::{
         Call,
         answer::{Created, Many, Nothing, One, Tagged},
         condition::{BUILT_IN, Seen},
-        input::{Json, Paging, Query},
-        repeat::Once,
+        input::{Json, Paging, Query, Repeatable},
         shown::Time,
     },
     auth::{ApiKey, KeyChanges, NewKey, Rotation},
@@ -107,7 +106,7 @@ pub async fn get(call: &Call<'_>) -> Result<Tagged<One<KeyView>>> {
 pub async fn create(
     call: &Call<'_>,
     Json(new): Json<NewKey>,
-    Once(receipt): Once,
+    Repeatable(receipt): Repeatable,
 ) -> Result<Tagged<Created<NewKeyView>>> {
     let (key, secret) = call.services.keyring.create(call.principal()?, &new, receipt).await?;
     let location = format!("/v2/api-keys/{}", key.id);
@@ -132,7 +131,7 @@ pub async fn rotate(
     call: &Call<'_>,
     Json(rotation): Json<Rotation>,
     seen: Seen,
-    Once(receipt): Once,
+    Repeatable(receipt): Repeatable,
 ) -> Result<Tagged<One<NewKeyView>>> {
     let id = call.param("id")?;
     let expect = seen.expect(revision(call, id)).await?;

@@ -10,6 +10,7 @@
 //! be repeated (ERPNext moves `modified` there; here it stays).
 
 mod changes;
+mod many;
 mod new;
 #[cfg(test)]
 mod tests;

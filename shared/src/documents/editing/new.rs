@@ -59,6 +59,12 @@ impl NewDocument {
         &self.doctype
     }
 
+    /// Its key, where that is known before it is created.
+    pub(super) fn key(&self) -> Option<DocumentKey> {
+        let name = self.name.clone()?;
+        Some(DocumentKey { doctype: self.doctype.clone(), name })
+    }
+
     /// The document to write to: with neither name nor series, another one each time.
     pub(super) fn target(&self) -> Result<Target> {
         let doctype = self.doctype.clone();
