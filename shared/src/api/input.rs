@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+#[cfg(test)]
+use serde_json::json;
 
 use super::Call;
 #[cfg(test)]
@@ -77,24 +79,6 @@ impl<T: DeserializeOwned + JsonSchema> Input for Json<T> {
     }
 }
 
-/// `If-Match`: the handler reads it by [`Call::if_match`]; this checks and describes it.
-pub struct IfMatch;
-
-impl Input for IfMatch {
-    fn read(call: &Call<'_>) -> Result<Self> {
-        call.if_match().map(|_| Self)
-    }
-
-    #[cfg(test)]
-    fn describe(operation: &mut Operation<'_>) {
-        operation.header(
-            "If-Match",
-            "The `ETag` of the version that was seen; of another one nothing is changed (412).",
-        );
-        operation.fails(ErrorCode::PreconditionFailed);
-    }
-}
-
 /// `Idempotency-Key`: makes a request safe to repeat for 24 hours (draft-ietf-httpapi-idempotency-key-header).
 pub struct Repeatable(pub Option<Receipt>);
 
@@ -108,6 +92,7 @@ impl Input for Repeatable {
         operation.header(
             "Idempotency-Key",
             "1 to 255 characters of your own, a UUID say: a repeat within 24 hours has the same answer and no second effect.",
+            &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" }),
         );
         operation.fails(ErrorCode::IdempotencyInFlight);
         operation.fails(ErrorCode::IdempotencyKeyReused);

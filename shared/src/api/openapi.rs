@@ -50,22 +50,6 @@ impl Operation<'_> {
         }
     }
 
-    /// It reads the header `name`.
-    pub fn header(&mut self, name: &str, description: &str) {
-        self.parameters.push(json!({
-            "name": name,
-            "in": "header",
-            "required": false,
-            "description": description,
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
-        }));
-    }
-
-    /// It may fail so.
-    pub fn fails(&mut self, code: ErrorCode) {
-        self.failures.push(code);
-    }
-
     /// It reads `T` from the body, JSON.
     pub fn body<T: JsonSchema>(&mut self) {
         let schema = self.generator.subschema_for::<T>();
@@ -94,6 +78,25 @@ impl Operation<'_> {
                 "application/x-www-form-urlencoded": { "schema": schema },
             },
         }));
+    }
+
+    /// It reads the header `name`, if it is there.
+    pub fn header(&mut self, name: &str, description: &str, schema: &Value) {
+        self.parameters.push(json!({
+            "name": name, "in": "header", "required": false, "description": description, "schema": schema,
+        }));
+    }
+
+    /// It may fail so, for something that it reads.
+    pub fn fails(&mut self, code: ErrorCode) {
+        self.failures.push(code);
+    }
+
+    /// Its answers so far have an `ETag`.
+    pub fn tags_answers(&mut self) {
+        for (_, answer) in &mut self.answers {
+            answer["headers"]["ETag"] = json!({ "schema": { "type": "string" } });
+        }
     }
 
     /// It reads the version that is asked for.
@@ -274,7 +277,7 @@ fn not_empty(mut schema: Value) -> Value {
 }
 
 /// The failures of a route, by status.
-fn failures(route: &Route, has_body: bool, more: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
+fn failures(route: &Route, has_body: bool, of_inputs: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
     use ErrorCode as E;
     let mut codes = vec![E::InvalidInput, E::RouteNotFound, E::InternalError, E::DependencyUnavailable];
     if route.access != Access::Public {
@@ -295,7 +298,7 @@ fn failures(route: &Route, has_body: bool, more: &[ErrorCode]) -> BTreeMap<u16, 
         codes.push(E::RateLimited);
     }
     codes.extend(route.failures);
-    codes.extend(more);
+    codes.extend(of_inputs);
     let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();
     for code in codes {
         let error = Error::new(code, "");
@@ -335,6 +338,8 @@ fn path_parameters(path: &str) -> Vec<Value> {
                     "name" => "The document's name; a `/` in it may stand as it is.",
                     "connector" => "The connector's name.",
                     "guide" => "The guide's name.",
+                    "user" => "The user's name.",
+                    "role" => "The role's name.",
                     _ => "The id.",
                 },
                 "schema": path_parameter(name),
@@ -380,6 +385,7 @@ pub fn permissions(access: Access) -> Vec<String> {
         Access::ReadOperations => "read_operations",
         Access::Replay => "replay",
         Access::ManageConnectors => "manage_connectors",
+        Access::ManageUsers => "manage_users",
         Access::ReadOf(doctype) => return vec![format!("read {doctype}")],
         Access::Named(verb) => return vec![format!("{verb} {{doctype}}")],
     };
