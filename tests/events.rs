@@ -11,10 +11,12 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use causeway::{
+    documents::Stored,
     queue::{InboundEvent, Message},
     trigger::{
         http::Request,
         queue::{Task, Trigger},
+        stream::{StreamEvent, StreamRecord},
     },
 };
 use serde_json::{Value, json};
@@ -23,8 +25,9 @@ use serde_json::{Value, json};
 const SECRET: &str = "hub-test-secret-1";
 
 /// Every sample, each with its test below.
-const SAMPLES: [&str; 7] = [
+const SAMPLES: [&str; 8] = [
     "api-get-document",
+    "document-events-stream",
     "event-worker-dlq",
     "event-worker-parked",
     "event-worker-sqs",
@@ -148,4 +151,17 @@ fn event_worker_dlq_comes_from_the_dead_letter_queue() {
 fn event_worker_sweep_is_what_the_schedule_sends() {
     let trigger: Trigger = serde_json::from_str(&sample("event-worker-sweep")).unwrap();
     assert!(matches!(trigger, Trigger::Scheduled { trigger: Task::Sweep }), "{trigger:?}");
+}
+
+#[test]
+fn document_events_stream_is_a_batch_of_changed_documents() {
+    let event: StreamEvent = serde_json::from_str(&sample("document-events-stream")).unwrap();
+    let changes: Vec<_> = event.records.into_iter().filter_map(StreamRecord::change).collect();
+    let documents: Vec<String> = changes.iter().map(|change| change.document.to_string()).collect();
+    assert_eq!(documents, ["Item SKU-001", "Sales Invoice ACC-SINV-2026-00001", "Item SKU-000"]);
+    let stored: Vec<Stored> = changes.into_iter().map(|change| change.stored.unwrap()).collect();
+    let [Stored::Live(_), Stored::Live(invoice), Stored::Deleted(gone)] = &stored[..] else {
+        panic!("{stored:?}")
+    };
+    assert_eq!((invoice.fields["base_grand_total"].to_string().as_str(), gone.revision), ("9.99", 3));
 }

@@ -15,7 +15,7 @@ use std::{
 
 use causeway_bench::table::Table;
 
-const FUNCTIONS: [&str; 3] = ["webhook-ingest", "event-worker", "api"];
+const FUNCTIONS: [&str; 4] = ["webhook-ingest", "event-worker", "document-events", "api"];
 const STARTS: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the listener looks whether the function has come; the error of the time is at most this.

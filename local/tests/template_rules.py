@@ -54,6 +54,28 @@ def queue_sources(template: dict) -> Iterator[tuple[str, dict, dict, dict]]:
                 yield name, function["Properties"], source["Properties"], queues[queue]["Properties"]
 
 
+def stream_sources(template: dict) -> Iterator[tuple[str, dict]]:
+    """Each function with a stream behind it: its name and the source's properties."""
+    for name, function in resources(template, FUNCTION).items():
+        for source in function["Properties"].get("Events", {}).values():
+            if source["Type"] == "DynamoDB":
+                yield name, source["Properties"]
+
+
+def streams_lose_nothing(template: dict) -> Iterator[str]:
+    """A change that cannot be followed is cut out of its batch, brought again, and at last given up to a queue."""
+    for name, source in stream_sources(template):
+        if source.get("StartingPosition") != "TRIM_HORIZON":
+            yield f"{name}: what changed before it was deployed is lost"
+        if not source.get("BisectBatchOnFunctionError"):
+            yield f"{name}: a change that kills the process takes its batch with it"
+        if "MaximumRetryAttempts" in source or "MaximumRecordAgeInSeconds" not in source:
+            yield f"{name}: changes are given up by count, or never, and not by age"
+        destination = source.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        if not logical_ids(destination) & dead_letter_queues(template):
+            yield f"{name}: what is given up goes to no dead-letter queue"
+
+
 def visibility_covers_the_timeout(template: dict) -> Iterator[str]:
     """AWS asks for six times the function's timeout; less, and slow messages are handled twice."""
     for name, function, _, queue in queue_sources(template):
@@ -71,9 +93,10 @@ def large_batches_have_a_window(template: dict) -> Iterator[str]:
 
 def batches_fail_in_part(template: dict) -> Iterator[str]:
     """Without it, one bad message sends the whole batch round again."""
-    for name, _, source, _ in queue_sources(template):
+    sources = [(name, source) for name, _, source, _ in queue_sources(template)]
+    for name, source in [*sources, *stream_sources(template)]:
         if source.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
-            yield f"{name}: a queue source does not report failures item by item"
+            yield f"{name}: a source does not report failures item by item"
 
 
 def lease_lies_between_timeout_and_visibility(template: dict) -> Iterator[str]:
@@ -181,7 +204,8 @@ def permissions_match_the_environment(template: dict) -> Iterator[str]:
         granted = logical_ids([statement["Resource"] for statement in statements(template, name)])
         named = logical_ids([properties["Environment"], properties["LoggingConfig"]])
         named -= set(template["Parameters"])
-        sources = logical_ids([s["Properties"].get("Queue") for s in properties.get("Events", {}).values()])
+        events = [source["Properties"] for source in properties.get("Events", {}).values()]
+        sources = logical_ids([[e.get("Queue"), e.get("Stream"), e.get("DestinationConfig")] for e in events])
         for resource in sorted(granted - named - sources):
             yield f"{name} may use {resource}, which it does not know"
         for resource in sorted((named | sources) - granted):

@@ -44,6 +44,10 @@ def source(template: dict) -> dict:
     return properties(template, "EventWorkerFunction")["Events"]["Events"]["Properties"]
 
 
+def stream(template: dict) -> dict:
+    return properties(template, "DocumentEventsFunction")["Events"]["Documents"]["Properties"]
+
+
 def http_event(template: dict) -> None:
     properties(template, "ApiFunction")["Events"] = {"Any": {"Type": "HttpApi"}}
 
@@ -53,6 +57,7 @@ BROKEN = {
     rules.visibility_covers_the_timeout: lambda t: properties(t, "EventsQueue").update(VisibilityTimeout=179),
     rules.large_batches_have_a_window: lambda t: source(t).update(BatchSize=11),
     rules.batches_fail_in_part: lambda t: source(t).pop("FunctionResponseTypes"),
+    rules.streams_lose_nothing: lambda t: stream(t).pop("DestinationConfig"),
     rules.lease_lies_between_timeout_and_visibility: lambda t: t["Parameters"]["LeaseSeconds"].update(Default=30),
     rules.api_is_explicit: http_event,
     rules.http_functions_are_reachable: lambda t: without(t, "ApiPermission"),

@@ -14,19 +14,21 @@ use std::time::Duration;
 use crate::{
     Result,
     api::{Api, Guard, Services},
-    auth::ApiKeys,
+    auth::{Accounts, ApiKeys, Directory, Keyring},
+    cache::{Cache, dynamo::DynamoCache},
     clock::{Clock, SystemClock},
-    config::{ApiConfig, Environment, IngestConfig, Tables, WorkerConfig},
+    config::{ApiConfig, DocumentEventsConfig, Environment, IngestConfig, Tables, WorkerConfig},
     connectors::{ConnectorCache, ConnectorRepository},
     documents::{DocumentKey, DocumentStore, dynamo::DynamoDocuments},
     events::{EventWorker, Ports},
     integration_log::{IntegrationLog, dynamo::DynamoLog},
     lease::dynamo::DynamoLeases,
     parking::{Discard, ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
+    projections::{Projector, ReadModels, dynamo::DynamoReadModels, items::ItemSearch, sales::SalesReport},
     queue::{Queue, sqs::SqsQueue},
     rate_limit::{FailedAuthentications, RateLimiter, dynamo::DynamoCounters},
     secrets::{SecretStore, secretsmanager::SecretsManager},
-    trigger::queue::WorkerFunction,
+    trigger::{queue::WorkerFunction, stream::StreamFunction},
     webhook::{Ingest, IngestFunction},
 };
 
@@ -93,6 +95,7 @@ fn queue(aws: &SdkConfig, url: &str) -> Arc<dyn Queue> {
 struct Adapters {
     clock: Arc<dyn Clock>,
     documents: Arc<dyn DocumentStore>,
+    directory: Arc<Directory>,
     log: Arc<dyn IntegrationLog>,
     parking: Arc<dyn ParkingLot>,
     queue: Arc<dyn Queue>,
@@ -105,8 +108,11 @@ impl Adapters {
         let parking: Arc<dyn ParkingLot> = Arc::new(DynamoParking::new(dynamo.clone(), tables));
         let queue = queue(aws, queue_url);
         let release = Release::new(Arc::clone(&parking), Arc::clone(&queue));
+        let documents: Arc<dyn DocumentStore> =
+            Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock)));
         Self {
-            documents: Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
+            directory: Arc::new(Directory::new(Arc::clone(&documents), Arc::clone(&clock))),
+            documents,
             log: Arc::new(DynamoLog::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
             clock,
             parking,
@@ -114,6 +120,19 @@ impl Adapters {
             release,
         }
     }
+}
+
+/// What follows documents, wherever it runs.
+fn projector(
+    dynamo: &aws_sdk_dynamodb::Client,
+    tables: &Tables,
+    parking: &Arc<dyn ParkingLot>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Projector> {
+    let models: Arc<dyn ReadModels> =
+        Arc::new(DynamoReadModels::new(dynamo.clone(), tables, Arc::clone(clock)));
+    let cache = Arc::new(DynamoCache::new(dynamo.clone(), tables));
+    Arc::new(Projector::new(models, Arc::clone(parking), cache, Arc::clone(clock)))
 }
 
 /// The `webhook-ingest` function, its connections warm.
@@ -146,17 +165,32 @@ pub async fn worker() -> Result<WorkerFunction> {
     let config = WorkerConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, documents, log, parking, queue, release } =
+    let Adapters { clock, documents, directory, log, parking, queue, release } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
     let connectors =
         ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&documents)), Arc::clone(&clock));
     let lease = SignedDuration::try_from(config.lease).unwrap_or(SignedDuration::from_secs(45));
-    let leases = Arc::new(DynamoLeases::new(dynamo, &config.tables, Arc::clone(&clock), lease));
+    let leases = Arc::new(DynamoLeases::new(dynamo.clone(), &config.tables, Arc::clone(&clock), lease));
+    let projector = projector(&dynamo, &config.tables, &parking, &clock);
     let sweeper = Sweeper::new(release.clone(), leases, Arc::clone(&clock), again_after(config.visibility));
     warm(&aws, touch_documents(&*documents)).await;
-    let ports = Ports { documents, log, parking, queue: Arc::clone(&queue), clock };
-    let worker = Arc::new(EventWorker::new(ports, connectors, release));
+    let ports = Ports { documents, directory, log, parking, queue: Arc::clone(&queue), clock };
+    let worker = Arc::new(EventWorker::new(ports, connectors, release, projector));
     Ok(WorkerFunction { worker, sweeper, queue, dead_letter_arn: config.events_dlq_arn })
+}
+
+/// The `document-events` function.
+pub async fn document_events() -> Result<StreamFunction> {
+    let config = DocumentEventsConfig::read(&Environment::new(&variable))?;
+    let aws = aws().await;
+    let dynamo = aws_sdk_dynamodb::Client::new(&aws);
+    // It reads documents from the stream and writes no log: those tables are none of its business.
+    let tables = Tables { documents: String::new(), logs: String::new(), state: config.state_table };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let parking: Arc<dyn ParkingLot> = Arc::new(DynamoParking::new(dynamo.clone(), &tables));
+    let projector = projector(&dynamo, &tables, &parking, &clock);
+    warm(&aws, async { note(parking.get("warm").await) }).await;
+    Ok(StreamFunction { projector })
 }
 
 /// The `api` function.
@@ -164,11 +198,20 @@ pub async fn api() -> Result<Api> {
     let config = ApiConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, documents, log, parking, release, .. } =
+    let Adapters { clock, documents, directory, log, parking, release, .. } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
-    let keys = ApiKeys::new(secrets, config.admin_api_key_id, Arc::clone(&clock));
+    let keys = Arc::new(ApiKeys::new(
+        secrets,
+        config.admin_api_key_id,
+        Arc::clone(&documents),
+        Arc::clone(&directory),
+        Arc::clone(&clock),
+    ));
+    let accounts = Accounts::new(Arc::clone(&documents), Arc::clone(&directory));
+    let keyring =
+        Keyring::new(Arc::clone(&documents), Arc::clone(&directory), Arc::clone(&keys), Arc::clone(&clock));
     let replay = Replay::new(release.clone(), Arc::clone(&log));
     let discard = Discard::new(Arc::clone(&parking), Arc::clone(&log), Arc::clone(&clock));
     let connectors = ConnectorRepository::new(Arc::clone(&documents));
@@ -177,8 +220,7 @@ pub async fn api() -> Result<Api> {
         note(key);
     })
     .await;
-    let public_url = config.public_url;
-    let counters = Arc::new(DynamoCounters::new(dynamo, &config.tables));
+    let counters = Arc::new(DynamoCounters::new(dynamo.clone(), &config.tables));
     let limiter = Arc::new(RateLimiter::new(config.rate_limits, counters, Arc::clone(&clock)));
     let failed_authentications = FailedAuthentications::new(
         Arc::clone(&limiter),
@@ -186,8 +228,25 @@ pub async fn api() -> Result<Api> {
         config.limit_failed_authentication,
     );
     let guard = Guard { keys, limiter, failed_authentications };
-    Api::new(
-        Services { documents, connectors, log, parking, release, replay, discard, clock, public_url },
-        guard,
-    )
+    let models: Arc<dyn ReadModels> =
+        Arc::new(DynamoReadModels::new(dynamo.clone(), &config.tables, Arc::clone(&clock)));
+    let shared_cache = Arc::new(DynamoCache::new(dynamo, &config.tables));
+    let services = Services {
+        connectors,
+        directory,
+        accounts,
+        keyring,
+        log,
+        parking,
+        release,
+        replay,
+        discard,
+        items: ItemSearch::new(Arc::clone(&models), Arc::clone(&documents), Arc::clone(&clock)),
+        sales: SalesReport::new(models, Arc::clone(&clock)),
+        cache: Cache::new(shared_cache, Arc::clone(&clock)),
+        documents,
+        clock,
+        public_url: config.public_url,
+    };
+    Api::new(services, guard)
 }

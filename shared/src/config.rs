@@ -56,7 +56,7 @@ pub struct Tables {
     pub documents: String,
     /// The Integration Log.
     pub logs: String,
-    /// Parked items, leases, series, counts of requests, cached results.
+    /// Parked items, leases, series, read models, counts of requests, cached results.
     pub state: String,
 }
 
@@ -103,6 +103,13 @@ pub struct ApiConfig {
     pub limit_failed_authentication: bool,
 }
 
+/// What `document-events` needs.
+#[derive(Debug, Clone)]
+pub struct DocumentEventsConfig {
+    /// The State table, for read models and what is parked.
+    pub state_table: String,
+}
+
 fn tables(env: &Environment<'_>) -> Result<Tables> {
     Ok(Tables {
         documents: env.text("DOCUMENTS_TABLE")?,
@@ -146,6 +153,13 @@ impl ApiConfig {
             rate_limits: env.rate_limits("RATE_LIMITS")?,
             limit_failed_authentication: env.switch("LIMIT_FAILED_AUTHENTICATION", true)?,
         })
+    }
+}
+
+impl DocumentEventsConfig {
+    /// Reads it.
+    pub fn read(env: &Environment<'_>) -> Result<Self> {
+        Ok(Self { state_table: env.text("STATE_TABLE")? })
     }
 }
 

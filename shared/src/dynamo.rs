@@ -36,9 +36,6 @@ const ITEM_OVERHEAD: usize = 400;
 /// The most bytes a stored body may inflate to.
 const MAX_INFLATED_BYTES: usize = 16 * 1024 * 1024;
 
-/// How often the rest of a batch is asked for.
-const MAX_BATCH_ROUNDS: usize = 4;
-
 /// A text attribute.
 pub fn s(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
@@ -161,6 +158,50 @@ pub fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::internal)
 }
 
+/// Keys fetched in one request, the most DynamoDB takes.
+const BATCH: usize = 100;
+/// How often a batch is asked for what it left out.
+const MAX_ROUNDS: usize = 5;
+
+/// How up to date what is read has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// What was written before is seen.
+    Strong,
+    /// What was written a moment ago may be missing, for half the units.
+    Eventual,
+}
+
+/// The items of `table` under `keys`, which are distinct, in any order; those that do not exist are left out.
+pub async fn batch_get(
+    client: &Client,
+    table: &str,
+    keys: Vec<Item>,
+    consistency: Consistency,
+) -> Result<Vec<Item>> {
+    let mut items = Vec::with_capacity(keys.len());
+    for chunk in keys.chunks(BATCH) {
+        let request = KeysAndAttributes::builder()
+            .set_keys(Some(chunk.to_vec()))
+            .consistent_read(consistency == Consistency::Strong)
+            .build()
+            .map_err(Error::internal)?;
+        let mut open = HashMap::from([(table.to_owned(), request)]);
+        let mut rounds = 0;
+        while !open.is_empty() {
+            rounds += 1;
+            if rounds > MAX_ROUNDS {
+                return Err(Error::unavailable("DynamoDB", "a batch was left unfinished"));
+            }
+            let answer =
+                client.batch_get_item().set_request_items(Some(open)).send().await.map_err(failed)?;
+            items.extend(answer.responses.unwrap_or_default().into_values().flatten());
+            open = answer.unprocessed_keys.unwrap_or_default();
+        }
+    }
+    Ok(items)
+}
+
 /// What a failed call means: DynamoDB refused what we sent (a defect), or it is not available.
 pub fn failed<E>(error: SdkError<E>) -> Error
 where
@@ -186,26 +227,6 @@ pub fn alone(client: &Client, update: Update) -> UpdateItemFluentBuilder {
         .set_expression_attribute_names(update.expression_attribute_names)
         .set_expression_attribute_values(update.expression_attribute_values)
         .set_return_values_on_condition_check_failure(update.return_values_on_condition_check_failure)
-}
-
-/// The items of `table` under those of `keys` that exist, read consistently and in no order. At most 100 keys,
-/// and an answer of 16 MB a round: what is left over is asked for again, a few times.
-pub async fn batch_get(client: &Client, table: &str, keys: Vec<Item>) -> Result<Vec<Item>> {
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-    let mut open = HashMap::from([(table.to_owned(), request.map_err(Error::internal)?)]);
-    let mut items = Vec::new();
-    for _ in 0..MAX_BATCH_ROUNDS {
-        let answer = client.batch_get_item().set_request_items(Some(open)).send().await.map_err(failed)?;
-        items.extend(answer.responses.unwrap_or_default().into_values().flatten());
-        open = answer.unprocessed_keys.unwrap_or_default();
-        if open.is_empty() {
-            return Ok(items);
-        }
-    }
-    Err(Error::unavailable("DynamoDB", "a batch was left unfinished"))
 }
 
 /// Whether an update's condition did not hold.

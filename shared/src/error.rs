@@ -108,6 +108,14 @@ error_codes! {
     ApiKeyInvalid = "api_key_invalid", Unauthenticated, "The API key is not valid";
     /// The user's roles do not allow this.
     PermissionDenied = "permission_denied", Forbidden, "Permission denied";
+    /// There is no API key of that id.
+    ApiKeyNotFound = "api_key_not_found", NotFound, "There is no such API key";
+    /// There is no such user.
+    UserNotFound = "user_not_found", NotFound, "There is no such user";
+    /// There is no such role.
+    RoleNotFound = "role_not_found", NotFound, "There is no such role";
+    /// It comes with Causeway and cannot be changed or removed.
+    BuiltIn = "built_in", Unprocessable, "It is built in";
 
     /// A part of the request is missing or wrong; `errors` names the fields.
     InvalidInput = "invalid_input", Invalid, "The input is not valid";
@@ -144,6 +152,8 @@ error_codes! {
     MappingFailed = "mapping_failed", Unprocessable, "The mapping does not fit the payload";
     /// A document that the event needs does not exist yet.
     ParentMissing = "parent_missing", Unprocessable, "A required document does not exist yet";
+    /// A read model cannot show the document: a field it needs is missing or is not what it should be.
+    ProjectionFailed = "projection_failed", Unprocessable, "The document does not fit a read model";
     /// The message cannot be read as any version we know.
     MessageUnreadable = "message_unreadable", Invalid, "The queue message cannot be read";
     /// The message was received many times and no attempt on it was ever recorded.
@@ -166,6 +176,44 @@ pub struct FieldError {
     pub code: &'static str,
     /// What is wrong, for people.
     pub detail: String,
+}
+
+/// The faults found in an input so far, so that one answer names them all.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<FieldError>);
+
+impl Faults {
+    /// Notes a fault of `field` unless `holds`.
+    pub fn check(
+        &mut self,
+        holds: bool,
+        field: impl Into<String>,
+        code: &'static str,
+        detail: impl Into<String>,
+    ) {
+        if !holds {
+            self.0.push(FieldError { field: field.into(), code, detail: detail.into() });
+        }
+    }
+
+    /// Notes the error of `result`, if it is one, as a fault of `field`.
+    pub fn result<T>(&mut self, field: &str, result: Result<T>) {
+        match result {
+            Ok(_) => {}
+            Err(error) if error.fields.is_empty() => self.check(false, field, "invalid", error.detail()),
+            Err(error) => self.extend(error.at(field).fields),
+        }
+    }
+
+    /// Notes faults found elsewhere.
+    pub fn extend(&mut self, faults: impl IntoIterator<Item = FieldError>) {
+        self.0.extend(faults);
+    }
+
+    /// An error that names every fault, if there is one.
+    pub fn into_result(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::fields(self.0)) }
+    }
 }
 
 /// A failure with its stable code, what the caller may read, and what only the log gets.

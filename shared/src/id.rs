@@ -1,25 +1,54 @@
 //! Identifiers: a prefix for the kind, then 32 hexadecimal digits.
 //!
 //! Event ids are derived from what the provider signed (UUIDv8, RFC 9562), so the same event has the same id
-//! however often it is delivered.
+//! however often it is delivered. Ids of what we make ourselves are UUIDv7: random, and in the order of time.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ring::digest::{Context, Digest, SHA256};
+use jiff::Timestamp;
+use ring::{
+    digest::{Context, Digest, SHA256},
+    rand::{SecureRandom, SystemRandom},
+};
 use uuid::Uuid;
+
+use crate::{Error, Result};
 
 /// The kinds of things that carry an id of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdKind {
     /// An inbound event.
     Event,
+    /// An API key.
+    ApiKey,
+    /// A change of a document that a read model could not follow.
+    Change,
 }
 
 impl IdKind {
     fn prefix(self) -> &'static str {
         match self {
             Self::Event => "evt_",
+            Self::ApiKey => "key_",
+            Self::Change => "chg_",
         }
     }
+
+    /// Whether `text` is spelt as an id of this kind is.
+    pub fn is_spelt(self, text: &str) -> bool {
+        let digits = text.strip_prefix(self.prefix());
+        digits.is_some_and(|digits| {
+            digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    }
+}
+
+/// A new id, made at `now`.
+pub fn fresh(kind: IdKind, now: Timestamp) -> Result<String> {
+    let mut random = [0u8; 10];
+    SystemRandom::new().fill(&mut random).map_err(|_| Error::internal("there is no randomness"))?;
+    let millis = u64::try_from(now.as_millisecond()).map_err(Error::internal)?;
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+    Ok(format!("{}{}", kind.prefix(), id.simple()))
 }
 
 /// A document name for a DocType without a series: ten random characters, as Frappe's own.
@@ -61,5 +90,16 @@ mod tests {
         assert_eq!(id, derive(IdKind::Event, &[b"erpnext", b"x"]));
         assert_ne!(id, derive(IdKind::Event, &[b"erpnextx", b""]));
         assert_eq!(id.len(), 36);
+    }
+
+    #[test]
+    fn fresh_ids_differ_and_are_in_the_order_of_time() {
+        let at = |second| fresh(IdKind::ApiKey, Timestamp::from_second(second).unwrap()).unwrap();
+        let (first, second) = (at(1_795_000_000), at(1_795_000_001));
+        assert!(first < second && at(1_795_000_000) != first);
+        assert!(IdKind::ApiKey.is_spelt(&first) && !IdKind::Event.is_spelt(&first));
+        for other in ["key_", "key_admin", &first.to_uppercase(), &format!("{first}0")] {
+            assert!(!IdKind::ApiKey.is_spelt(other), "{other}");
+        }
     }
 }

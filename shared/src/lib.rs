@@ -23,6 +23,7 @@ pub mod lease;
 pub mod mapping;
 mod outage;
 pub mod parking;
+pub mod projections;
 pub mod queue;
 pub mod rate_limit;
 pub mod secrets;

@@ -23,6 +23,8 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, Result,
+    auth::{Directory, Principal},
+    cache::dynamo::DynamoCache,
     clock::{Clock, ManualClock},
     config::Tables,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
@@ -30,6 +32,7 @@ use crate::{
     events::{Disposition, EventWorker, Ports, Received},
     integration_log::{Entry, dynamo::DynamoLog},
     parking::{ParkedItem, Release, Replay, dynamo::DynamoParking},
+    projections::{Projector, dynamo::DynamoReadModels},
     queue::{Body, InboundEvent, Message, Queue},
     secrets::{Secret, SecretBundle, SecretStore},
     trigger::http::Request,
@@ -82,6 +85,14 @@ impl Dynamo {
             [("by_due", "dpk", "dsk", &[]), ("by_state", "spk", "ssk", &[]), ("by_wait", "wpk", "wsk", &[])];
         create(&client, "state", &["pk", "sk"], &indexes).await;
         Self { client, tables }
+    }
+
+    /// A projector to its read models.
+    pub fn projector(&self, clock: &Arc<dyn Clock>) -> Arc<Projector> {
+        let models = DynamoReadModels::new(self.client.clone(), &self.tables, clock.clone());
+        let parking = DynamoParking::new(self.client.clone(), &self.tables);
+        let derived = Arc::new(DynamoCache::new(self.client.clone(), &self.tables));
+        Arc::new(Projector::new(Arc::new(models), Arc::new(parking), derived, clock.clone()))
     }
 }
 
@@ -241,24 +252,29 @@ impl Rig {
         let store: Arc<dyn DocumentStore> =
             Arc::new(DynamoDocuments::new(dynamo.client.clone(), dynamo.tables.clone(), time.clone()));
         let repository = ConnectorRepository::new(store.clone());
-        repository.put(settings, "Administrator", &*clock).await.unwrap();
+        let directory = Arc::new(Directory::new(store.clone(), time.clone()));
+        let administrator = Principal::administrator().unwrap();
+        repository.put(settings, &administrator, &directory, None).await.unwrap();
         let ports = Ports {
             documents: wrap(store),
+            directory,
             log: Arc::new(DynamoLog::new(dynamo.client.clone(), dynamo.tables.clone(), time.clone())),
             parking: Arc::new(DynamoParking::new(dynamo.client.clone(), &dynamo.tables)),
             queue: queue.clone(),
             clock: time.clone(),
         };
         let release = Release::new(ports.parking.clone(), queue.clone());
-        let cache = ConnectorCache::settings_only(repository.clone(), time);
-        let worker = Arc::new(EventWorker::new(ports.clone(), cache, release.clone()));
+        let cache = ConnectorCache::settings_only(repository.clone(), time.clone());
+        let projector = dynamo.projector(&time);
+        let worker = Arc::new(EventWorker::new(ports.clone(), cache, release.clone(), projector));
         let replay = Replay::new(release.clone(), ports.log.clone());
         Self { dynamo, ports, queue, clock, worker, release, replay, repository }
     }
 
     /// Replaces the connector's settings; an instance may remember the old ones for a while.
     pub async fn configure(&self, settings: &ConnectorSettings) {
-        self.repository.put(settings, "Administrator", &*self.clock).await.unwrap();
+        let administrator = Principal::administrator().unwrap();
+        self.repository.put(settings, &administrator, &self.ports.directory, None).await.unwrap();
     }
 
     /// Works on one message.

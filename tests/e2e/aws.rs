@@ -87,6 +87,16 @@ impl Aws {
             .sum()
     }
 
+    /// The rows of one partition of the State table.
+    pub fn state(&self, partition: &str) -> Vec<Value> {
+        let input = json!({
+            "TableName": self.variables.get("STATE_TABLE"),
+            "KeyConditionExpression": "pk = :p",
+            "ExpressionAttributeValues": { ":p": { "S": partition } },
+        });
+        self.call("DynamoDB_20120810.Query", &input)["Items"].as_array().unwrap().clone()
+    }
+
     /// Invokes the function whose name contains `name`, and waits for its answer.
     pub fn invoke(&self, name: &str, event: &Value) -> Value {
         let functions =

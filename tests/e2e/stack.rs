@@ -13,7 +13,7 @@ use std::{
 };
 
 /// The functions, by the names of their binaries.
-const FUNCTIONS: [&str; 3] = ["api", "event-worker", "webhook-ingest"];
+const FUNCTIONS: [&str; 4] = ["api", "document-events", "event-worker", "webhook-ingest"];
 /// Short times, so that what a crash leaves hidden comes back within a trial, and no more workers than two
 /// processors can use.
 const PARAMETERS: [&str; 4] =

@@ -3,6 +3,7 @@
 //! The production code runs against a DynamoDB in this process that reports capacity as AWS does; an interceptor
 //! in the client adds it up. The prices and the durations that are stated, not measured, are in [`prices`].
 
+mod database;
 mod guards;
 mod mark;
 mod meter;

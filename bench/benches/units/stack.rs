@@ -7,18 +7,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::{
-    Client,
-    config::{BehaviorVersion, Config, Credentials, Region},
-    types::{
-        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-        ProjectionType, ScalarAttributeType,
-    },
-};
+use aws_sdk_dynamodb::Client;
 use causeway::{
     Error, Result,
+    auth::{Directory, Principal},
+    cache::dynamo::DynamoCache,
     clock::{Clock, ManualClock},
-    config::Tables,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
         Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Filters,
@@ -27,6 +21,7 @@ use causeway::{
     events::{Disposition, EventWorker, Ports, Received},
     integration_log::dynamo::DynamoLog,
     parking::{Release, Replay, dynamo::DynamoParking},
+    projections::{Projector, dynamo::DynamoReadModels},
     queue::{Message, Queue},
     secrets::{Secret, SecretBundle, SecretStore},
     trigger::http::{HttpFunction, Request},
@@ -37,13 +32,16 @@ use http::{StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::meter::{Interceptor, Meter};
+use crate::{
+    database::{client, create_tables},
+    meter::Meter,
+};
 
 const SECRET: &[u8] = b"a secret of thirty-two characters";
 /// SQS bills a request for each 64 KB of what it carries.
 const SQS_CHUNK: usize = 64 * 1024;
 
-pub type Failed = Box<dyn std::error::Error + Send + Sync>;
+pub use crate::database::Failed;
 
 /// Production code with everything around it counted.
 pub struct Stack {
@@ -169,16 +167,31 @@ impl Stack {
         let clock = Arc::new(ManualClock::at(Timestamp::now()));
         let store = DynamoDocuments::new(client.clone(), tables.clone(), clock.clone());
         let faults = Arc::new(Faults { store, next: Mutex::default() });
-        ConnectorRepository::new(faults.clone()).put(settings, "bench", &*clock).await?;
+        let directory = Arc::new(Directory::new(faults.clone(), clock.clone()));
+        let administrator = Principal::administrator()?;
+        ConnectorRepository::new(faults.clone()).put(settings, &administrator, &directory, None).await?;
         let log = Arc::new(DynamoLog::new(client.clone(), tables.clone(), clock.clone()));
         let parking = Arc::new(DynamoParking::new(client.clone(), &tables));
         let queue = Arc::new(CountingQueue { meter: Arc::clone(&meter), messages: Mutex::default() });
         let release = Release::new(parking.clone(), queue.clone());
         let replay = Replay::new(release.clone(), log.clone());
-        let ports =
-            Ports { documents: faults.clone(), log, parking, queue: queue.clone(), clock: clock.clone() };
+        let ports = Ports {
+            documents: faults.clone(),
+            directory,
+            log,
+            parking,
+            queue: queue.clone(),
+            clock: clock.clone(),
+        };
         let cache = ConnectorCache::settings_only(ConnectorRepository::new(faults.clone()), clock.clone());
-        let worker = EventWorker::new(ports, cache, release);
+        let models = Arc::new(DynamoReadModels::new(client.clone(), &tables, clock.clone()));
+        let projector = Projector::new(
+            models,
+            ports.parking.clone(),
+            Arc::new(DynamoCache::new(client.clone(), &tables)),
+            clock.clone(),
+        );
+        let worker = EventWorker::new(ports, cache, release, Arc::new(projector));
         let ingest = cold_ingest(&meter, &faults, &queue, &clock)?;
         Ok(Self { meter, clock, queue, faults, client, replay, ingest, worker })
     }
@@ -253,76 +266,4 @@ fn cold_ingest(
     let secrets = Arc::new(CountedSecrets(Arc::clone(meter)));
     let cache = ConnectorCache::new(repository, secrets, "webhooks".to_owned(), clock.clone());
     IngestFunction::new(Ingest::new(cache, queue.clone(), clock.clone()), clock.clone())
-}
-
-/// A client of a new DynamoDB in this process, counted.
-async fn client(meter: &Arc<Meter>) -> Result<Client, Failed> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let endpoint = format!("http://{}", listener.local_addr()?);
-    let database = dynoxide::Database::memory()?;
-    tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::from_static("us-east-1"))
-        .endpoint_url(endpoint)
-        .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .interceptor(Interceptor(Arc::clone(meter)))
-        .build();
-    Ok(Client::from_conf(config))
-}
-
-/// An index of the template: its name, its key, and what it holds besides.
-type Index = (&'static str, [&'static str; 2], &'static [&'static str]);
-
-const LOG_ENTRY: &[&str] =
-    &["status", "event", "doctype", "docname", "attempts", "duration_ms", "error_code"];
-
-/// The tables as the template has them.
-async fn create_tables(client: &Client) -> Result<Tables, Failed> {
-    create(client, "documents", &["pk"], &[("by_modified", ["mpk", "msk"], &[])]).await?;
-    create(client, "logs", &["pk", "sk"], &[("by_connector_day", ["lpk", "lsk"], LOG_ENTRY)]).await?;
-    let indexes: [Index; 3] = [
-        ("by_due", ["dpk", "dsk"], &[]),
-        ("by_state", ["spk", "ssk"], &[]),
-        ("by_wait", ["wpk", "wsk"], &[]),
-    ];
-    create(client, "state", &["pk", "sk"], &indexes).await?;
-    Ok(Tables { documents: "documents".to_owned(), logs: "logs".to_owned(), state: "state".to_owned() })
-}
-
-async fn create(client: &Client, table: &str, keys: &[&str], indexes: &[Index]) -> Result<(), Failed> {
-    let names = keys.iter().copied().chain(indexes.iter().flat_map(|index| index.1));
-    let mut request = client
-        .create_table()
-        .table_name(table)
-        .billing_mode(BillingMode::PayPerRequest)
-        .set_key_schema(Some(schema(keys)?));
-    for name in names {
-        let text = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
-        request = request.attribute_definitions(text.build()?);
-    }
-    for (name, keys, held) in indexes {
-        let kind = if held.is_empty() { ProjectionType::KeysOnly } else { ProjectionType::Include };
-        let held = held.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let projection = Projection::builder()
-            .projection_type(kind)
-            .set_non_key_attributes(Some(held).filter(|held| !held.is_empty()))
-            .build();
-        let index = GlobalSecondaryIndex::builder()
-            .index_name(*name)
-            .set_key_schema(Some(schema(keys)?))
-            .projection(projection);
-        request = request.global_secondary_indexes(index.build()?);
-    }
-    request.send().await?;
-    Ok(())
-}
-
-fn schema(keys: &[&str]) -> Result<Vec<KeySchemaElement>, Failed> {
-    let kinds = [KeyType::Hash, KeyType::Range];
-    keys.iter()
-        .zip(kinds)
-        .map(|(name, kind)| Ok(KeySchemaElement::builder().attribute_name(*name).key_type(kind).build()?))
-        .collect()
 }

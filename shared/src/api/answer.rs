@@ -1,14 +1,17 @@
 //! What a handler gives: typed, turned into the API's envelope, and described in the OpenAPI document by the
 //! same type.
 
+use std::marker::PhantomData;
+
 use http::{StatusCode, header};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 #[cfg(test)]
 use super::openapi::Operation;
-use crate::{Error, Result, trigger::http::Response};
+use crate::{Error, Result, cache::Cached, trigger::http::Response};
 
 /// What a handler gives.
 pub trait Answer {
@@ -147,6 +150,62 @@ impl<T: Serialize + JsonSchema> Answer for Many<T> {
         operation.answers_many::<T>();
     }
 }
+
+/// 200 and a result that may have been kept: with its `ETag`, how old it is, and how long it may be used. What `T`
+/// is shows in the OpenAPI document only; the result is text already.
+pub struct Kept<T> {
+    cached: Cached,
+    now: Timestamp,
+    shown: PhantomData<fn() -> T>,
+}
+
+impl<T> Kept<T> {
+    /// `cached`, which is a `T` in its envelope, as of `now`.
+    pub fn of(cached: Cached, now: Timestamp) -> Self {
+        Self { cached, now, shown: PhantomData }
+    }
+}
+
+impl<T: Envelope> Answer for Kept<T> {
+    fn respond(self) -> Result<Response> {
+        Ok(Response::json(StatusCode::OK, self.cached.value()?)
+            .with_header(header::ETAG, &self.cached.etag.to_string())
+            .with_header(header::AGE, &self.cached.age_seconds(self.now).to_string())
+            .with_header(header::CACHE_CONTROL, &self.cached.cache_control()))
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        T::describe(operation);
+    }
+}
+
+/// What a kept result looks like.
+pub trait Envelope {
+    /// Says what it looks like.
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>);
+}
+
+impl<T: JsonSchema> Envelope for OneOf<T> {
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_one::<T>(200, &["ETag", "Age"]);
+    }
+}
+
+impl<T: JsonSchema> Envelope for PageOf<T> {
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_many_kept::<T>();
+    }
+}
+
+/// One `T` in its envelope.
+pub struct OneOf<T>(PhantomData<T>);
+
+/// A page of `T` in its envelope.
+pub struct PageOf<T>(PhantomData<T>);
 
 /// 204, nothing to say.
 pub struct Nothing;

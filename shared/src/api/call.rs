@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Services, version};
 use crate::{
     Error, Result,
-    auth::{Permission, Principal, permit},
+    auth::{Caller, Permission, Principal, permit},
     documents::{DocName, DocType, DocumentKey, Editor},
     trigger::http::Request,
 };
@@ -17,7 +17,7 @@ pub struct Call<'a> {
     /// The request.
     pub request: &'a Request,
     /// Who asks; nobody on a public route.
-    pub caller: Option<Principal>,
+    pub caller: Option<Caller>,
     /// The path's parameters, percent-decoded.
     pub params: Vec<(String, String)>,
 }
@@ -54,7 +54,8 @@ impl Call<'_> {
 
     /// Who asks.
     pub fn principal(&self) -> Result<&Principal> {
-        self.caller.as_ref().ok_or_else(|| Error::internal("a public route asks who calls"))
+        let caller = self.caller.as_ref();
+        caller.map(|caller| &caller.principal).ok_or_else(|| Error::internal("a public route asks who calls"))
     }
 
     /// Who asks, by name.

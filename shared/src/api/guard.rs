@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::router::{Access, Route};
 use crate::{
     Error, ErrorCode, Result,
-    auth::{ApiKeys, PresentedKey, Principal},
+    auth::{ApiKeys, Caller, PresentedKey},
     rate_limit::{Decision, FailedAuthentications, RateLimiter},
     trigger::http::{Request, Response},
 };
@@ -15,7 +15,7 @@ use crate::{
 /// Lets callers in, or not.
 pub struct Guard {
     /// The keys.
-    pub keys: ApiKeys,
+    pub keys: Arc<ApiKeys>,
     /// How often each user may do what.
     pub limiter: Arc<RateLimiter>,
     /// How often each address may fail to authenticate.
@@ -24,16 +24,23 @@ pub struct Guard {
 
 impl Guard {
     /// Who calls; nobody on a public route.
-    pub async fn authenticate(&self, route: &Route, request: &Request) -> Result<Option<Principal>> {
+    pub async fn authenticate(&self, route: &Route, request: &Request) -> Result<Option<Caller>> {
         if route.access == Access::Public {
             return Ok(None);
         }
-        let key = PresentedKey::from_headers(&request.headers)?;
+        let presented = match PresentedKey::from_headers(&request.headers) {
+            Err(error) if error.code() == ErrorCode::ApiKeyMissing => return Err(error),
+            presented => presented,
+        };
         let address = request.source_address.as_deref().unwrap_or_default();
         if let Some(error) = self.failed_authentications.blocked(address) {
             return Err(error);
         }
-        match self.keys.principal(&key).await {
+        let caller = match presented {
+            Ok(key) => self.keys.caller(&key).await,
+            Err(error) => Err(error),
+        };
+        match caller {
             Err(error) if error.code() == ErrorCode::ApiKeyInvalid => {
                 Err(self.failed_authentications.failed(address).await.unwrap_or(error))
             }
@@ -42,9 +49,9 @@ impl Guard {
     }
 
     /// Counts the request; nothing on a route that is not limited.
-    pub async fn count(&self, route: &Route, caller: Option<&Principal>) -> Result<Option<Decision>> {
+    pub async fn count(&self, route: &Route, caller: Option<&Caller>) -> Result<Option<Decision>> {
         match (route.rate, caller) {
-            (Some(class), Some(caller)) => self.limiter.check(class, &caller.user).await.map(Some),
+            (Some(class), Some(caller)) => self.limiter.check(class, &caller.principal.user).await.map(Some),
             _ => Ok(None),
         }
     }

@@ -40,13 +40,16 @@ use self::{
 };
 use crate::{
     Error, ErrorCode, Result,
-    auth::Permission,
+    auth::{Accounts, Directory, Keyring, Permission},
+    cache::Cache,
     clock::Clock,
     connectors::ConnectorRepository,
-    documents::DocumentStore,
+    documents::{DocType, DocumentStore},
     error::Kind,
+    etag::{Condition, ETag},
     integration_log::IntegrationLog,
     parking::{Discard, ParkingLot, Release, Replay},
+    projections::{items::ItemSearch, sales::SalesReport},
     rate_limit::Decision,
     telemetry::metric::Line,
     trigger::http::{HttpFunction, Request, Response},
@@ -58,6 +61,12 @@ pub struct Services {
     pub documents: Arc<dyn DocumentStore>,
     /// Connector settings.
     pub connectors: ConnectorRepository,
+    /// Who a user is.
+    pub directory: Arc<Directory>,
+    /// Users and roles.
+    pub accounts: Accounts,
+    /// API keys.
+    pub keyring: Keyring,
     /// The Integration Log.
     pub log: Arc<dyn IntegrationLog>,
     /// What is parked.
@@ -68,6 +77,12 @@ pub struct Services {
     pub replay: Replay,
     /// Gives parked events up.
     pub discard: Discard,
+    /// Finds items.
+    pub items: ItemSearch,
+    /// Sums sales up.
+    pub sales: SalesReport,
+    /// Results that were costly.
+    pub cache: Cache,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The URL that callers know the API by, where it is not the one that the gateway sees.
@@ -119,7 +134,7 @@ impl Api {
             authorise(route, &call)?;
             counted = self.guard.count(route, call.caller.as_ref()).await?;
             guard::refused(counted.as_ref())?;
-            (route.handler)(&call).await
+            (route.handler)(&call).await.and_then(|response| unless_known(request, response))
         };
         (result.await, counted)
     }
@@ -164,10 +179,20 @@ impl Api {
     }
 }
 
+/// 304 instead of what the caller has already.
+fn unless_known(request: &Request, response: Response) -> Result<Response> {
+    let known = request.headers.get(header::IF_NONE_MATCH).filter(|_| request.method == "GET");
+    let (Some(known), Some(tag)) = (known, response.headers.get(header::ETAG)) else { return Ok(response) };
+    let condition = Condition::parse("If-None-Match", known.to_str().unwrap_or_default())?;
+    let tag = tag.to_str().ok().and_then(ETag::parse);
+    Ok(if condition.allows_answer(tag.as_ref()) { response } else { response.not_modified() })
+}
+
 /// Asks for the permission that the route's line in the table names.
 fn authorise(route: &Route, call: &Call<'_>) -> Result<()> {
     match route.access {
         Access::Public | Access::Key | Access::Named(_) => Ok(()),
+        Access::ReadOf(doctype) => call.permit(Permission::Read(&DocType::new(doctype)?)),
         Access::Read => call.permit(Permission::Read(&call.doctype()?)),
         Access::Create => call.permit(Permission::Create(&call.doctype()?)),
         Access::Write => call.permit(Permission::Write(&call.doctype()?)),

@@ -110,14 +110,23 @@ impl Operation<'_> {
         self.answers_object(status, &json!({ "data": schema }), &["data"], headers);
     }
 
+    /// It answers 200 with a page of `T`, and how old it is.
+    pub fn answers_many_kept<T: JsonSchema>(&mut self) {
+        self.answers_page::<T>(&["ETag", "Age"]);
+    }
+
     /// It answers 200 with a page of `T`.
     pub fn answers_many<T: JsonSchema>(&mut self) {
+        self.answers_page::<T>(&[]);
+    }
+
+    fn answers_page<T: JsonSchema>(&mut self, headers: &[&str]) {
         let schema = self.generator.subschema_for::<T>();
         let properties = json!({
             "data": { "type": "array", "items": schema },
             "page": { "$ref": "#/components/schemas/Page" },
         });
-        self.answers_object(200, &properties, &["data", "page"], &[]);
+        self.answers_object(200, &properties, &["data", "page"], headers);
     }
 
     /// It answers 204.
@@ -155,6 +164,9 @@ impl Operation<'_> {
     fn into_json(mut self) -> Value {
         let mut responses: BTreeMap<String, Value> =
             self.answers.drain(..).map(|(status, answer)| (status.to_string(), answer)).collect();
+        if self.route.method == "GET" && responses.values().any(has_etag) {
+            responses.insert("304".into(), json!({ "description": "As `If-None-Match` says already" }));
+        }
         for (status, codes) in failures(self.route, self.body.is_some()) {
             responses.insert(status.to_string(), failure(self.route, &codes));
         }
@@ -180,6 +192,11 @@ impl Operation<'_> {
         }
         operation
     }
+}
+
+/// Whether an answer has an `ETag`, so that a client may ask whether it is still the same.
+fn has_etag(answer: &Value) -> bool {
+    answer["headers"].get("ETag").is_some()
 }
 
 /// An optional parameter is left out, not null.
@@ -290,6 +307,7 @@ pub fn permissions(access: Access) -> Vec<String> {
         Access::ReadOperations => "read_operations",
         Access::Replay => "replay",
         Access::ManageConnectors => "manage_connectors",
+        Access::ReadOf(doctype) => return vec![format!("read {doctype}")],
         Access::Named(verb) => return vec![format!("{verb} {{doctype}}")],
     };
     vec![needed.to_owned()]

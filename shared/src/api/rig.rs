@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Api, Guard, Services};
 use crate::{
-    auth::ApiKeys,
+    auth::{Accounts, ApiKeys, Keyring},
+    cache::{Cache, dynamo::DynamoCache},
     clock::Clock,
     connectors::ConnectorRepository,
     parking::{Discard, Replay},
+    projections::{dynamo::DynamoReadModels, items::ItemSearch, sales::SalesReport},
     rate_limit::{FailedAuthentications, Limits, RateLimiter, dynamo::DynamoCounters},
     testing::{MemorySecrets, Rig, request, settings},
     trigger::http::{HttpFunction, Request, Response},
@@ -37,19 +39,34 @@ impl Site {
         let clock: Arc<dyn Clock> = rig.clock.clone();
         let counters = Arc::new(DynamoCounters::new(rig.dynamo.client.clone(), &rig.dynamo.tables));
         let limiter = Arc::new(RateLimiter::new(limits, counters, clock.clone()));
+        let (documents, directory) = (rig.ports.documents.clone(), rig.ports.directory.clone());
+        let secrets = Arc::new(secrets);
+        let keys = ApiKeys::new(secrets, "admin".into(), documents.clone(), directory.clone(), clock.clone());
+        let keys = Arc::new(keys);
         let guard = Guard {
-            keys: ApiKeys::new(Arc::new(secrets), "admin".into(), clock.clone()),
+            keys: keys.clone(),
             limiter: limiter.clone(),
             failed_authentications: FailedAuthentications::new(limiter, clock.clone(), failed_authentication),
         };
+        let models =
+            Arc::new(DynamoReadModels::new(rig.dynamo.client.clone(), &rig.dynamo.tables, clock.clone()));
         let services = Services {
-            documents: rig.ports.documents.clone(),
-            connectors: ConnectorRepository::new(rig.ports.documents.clone()),
+            connectors: ConnectorRepository::new(documents.clone()),
+            accounts: Accounts::new(documents.clone(), directory.clone()),
+            keyring: Keyring::new(documents.clone(), directory.clone(), keys, clock.clone()),
+            directory,
+            documents,
             log: rig.ports.log.clone(),
             parking: rig.ports.parking.clone(),
             release: rig.release.clone(),
             replay: Replay::new(rig.release.clone(), rig.ports.log.clone()),
             discard: Discard::new(rig.ports.parking.clone(), rig.ports.log.clone(), clock.clone()),
+            items: ItemSearch::new(models.clone(), rig.ports.documents.clone(), clock.clone()),
+            sales: SalesReport::new(models, clock.clone()),
+            cache: Cache::new(
+                Arc::new(DynamoCache::new(rig.dynamo.client.clone(), &rig.dynamo.tables)),
+                clock.clone(),
+            ),
             clock,
             public_url: None,
         };
@@ -114,4 +131,67 @@ async fn an_address_that_guesses_keys_is_refused_after_a_while() {
     let mut elsewhere = guess();
     elsewhere.source_address = Some("203.0.113.10".into());
     assert_eq!(site.send(elsewhere).await.status.as_u16(), 401);
+}
+
+async fn follow(site: &Site, doctype: &str, name: &str, fields: Value) {
+    let path = format!("/v2/documents/{doctype}");
+    let mut body = fields;
+    body["name"] = name.into();
+    let answer = site.send(asked("POST", &path, Some(TOKEN), Some(&body))).await;
+    assert_eq!(answer.status.as_u16(), 201, "{}", answer.body);
+    let key = crate::documents::DocumentKey::new(doctype.replace("%20", " "), name).unwrap();
+    let stored = site.rig.ports.documents.read(&key).await.unwrap().unwrap();
+    let clock: Arc<dyn Clock> = site.rig.clock.clone();
+    let record =
+        crate::projections::batch::Record { sequence: "1".into(), document: key, stored: Ok(stored) };
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    crate::projections::batch::follow(&site.rig.dynamo.projector(&clock), vec![record], deadline)
+        .await
+        .unwrap();
+}
+
+fn invoice(total: &str) -> Value {
+    json!({
+        "company": "Hub", "customer": "Nord", "posting_date": "2026-11-05", "docstatus": 1,
+        "base_grand_total": serde_json::from_str::<Value>(total).unwrap(),
+    })
+}
+
+#[tokio::test]
+async fn a_report_is_kept_until_an_invoice_changes_and_says_what_is_known_already() {
+    let site = Site::start().await;
+    let path = "/v2/reports/sales?company=Hub&from_date=2026-11-01&to_date=2026-11-30";
+    follow(&site, "Sales%20Invoice", "I-1", invoice("100.10")).await;
+    let first = site.get(path).await;
+    assert_eq!(first.body["data"]["totals"]["total"].to_string(), "100.1");
+    let tag = first.headers["etag"].to_str().unwrap().to_owned();
+    let mut again = asked("GET", path, Some(TOKEN), None);
+    again.headers.insert("if-none-match", tag.parse().unwrap());
+    let again = site.send(again).await;
+    assert_eq!((again.status.as_u16(), &again.body), (304, &Value::Null));
+    assert_eq!(again.headers["etag"], tag.as_str());
+
+    follow(&site, "Sales%20Invoice", "I-2", invoice("0.05")).await;
+    site.rig.clock.advance(jiff::SignedDuration::from_secs(6));
+    let changed = site.get(path).await;
+    assert_eq!(changed.body["data"]["totals"]["total"].to_string(), "100.15");
+    assert_eq!(changed.body["data"]["by_customer"][0]["invoices"], 2);
+    assert_ne!(changed.headers["etag"], tag.as_str());
+}
+
+#[tokio::test]
+async fn items_are_found_with_their_prices_and_what_there_is_of_them() {
+    let site = Site::start().await;
+    let item =
+        json!({ "item_code": "LAP-1", "item_name": "Laptop", "item_group": "Tools", "stock_uom": "Nos" });
+    follow(&site, "Item", "LAP-1", item).await;
+    let price =
+        json!({ "item_code": "LAP-1", "price_list": "Retail", "price_list_rate": 999.90, "selling": 1 });
+    follow(&site, "Item%20Price", "IP-1", price).await;
+    let found = site.get("/v2/items?search_term=lap&price_list=Retail").await;
+    assert_eq!(found.body["data"][0]["item_code"], "LAP-1", "{}", found.body);
+    assert_eq!(found.body["data"][0]["price_list_rate"].to_string(), "999.9");
+    let nothing = site.get("/v2/items?search_term=zzz").await;
+    assert_eq!(nothing.body, json!({ "data": [], "page": { "next": null } }));
+    assert_eq!(site.get("/v2/items?search_term=z").await.body["errors"][0]["field"], "search_term");
 }

@@ -8,8 +8,8 @@ use super::{
     Call,
     endpoint::invoke,
     site,
-    v1::{auth, client, resource, service},
-    v2::{connector_status, connectors, documents, logs, parked, root},
+    v1::{auth, client, point_of_sale, resource, service},
+    v2::{connector_status, connectors, documents, items, logs, parked, reports, root},
 };
 #[cfg(test)]
 use super::{endpoint::describe, openapi::Operation};
@@ -24,6 +24,8 @@ pub enum Access {
     Key,
     /// To read the path's DocType.
     Read,
+    /// To read this DocType.
+    ReadOf(&'static str),
     /// To create documents of the path's DocType.
     Create,
     /// To change documents of the path's DocType.
@@ -109,6 +111,11 @@ pub const ROUTES: &[Route] = routes! {
             [DocumentExists, DocumentTooLarge];
         GET  "/v2/documents/{doctype}/{*name}" Read Read documents::get, "Gets a document", [DocumentNotFound];
     }
+    "Read models" {
+        GET "/v2/items" ReadOf("Item") List items::list, "Lists items as a point of sale asks for them";
+        GET "/v2/reports/sales" ReadOf("Sales Invoice") Report reports::sales,
+            "Sums a company's sales up, by period and by customer";
+    }
     "Operations" {
         GET  "/v2/integration-logs" ReadOperations List logs::list, "Lists events, newest first";
         GET  "/v2/integration-logs/{id}" ReadOperations Read logs::get, "Gets an event's life", [LogNotFound];
@@ -143,6 +150,10 @@ pub const ROUTES: &[Route] = routes! {
             [DocumentNotFound, DocumentTooLarge, DocstatusForbids, RevisionConflict];
         DELETE "/api/resource/{doctype}/{*name}" Delete Write resource::delete, "Deletes a document",
             [DocumentNotFound, DocstatusForbids, RevisionConflict];
+        GET  "/api/method/erpnext.selling.page.point_of_sale.point_of_sale.get_items" ReadOf("Item") List
+            point_of_sale::get_items, "Lists items as a point of sale asks for them";
+        POST "/api/method/erpnext.selling.page.point_of_sale.point_of_sale.get_items" ReadOf("Item") List
+            point_of_sale::get_items, "Lists items as a point of sale asks for them";
         GET  "/api/method/frappe.client.get_list" Named("read") List client::get_list, "Lists documents";
         POST "/api/method/frappe.client.get_list" Named("read") List client::get_list, "Lists documents";
         GET  "/api/method/frappe.client.get_count" Named("read") List client::get_count, "Counts documents";

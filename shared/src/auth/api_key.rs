@@ -1,183 +1,175 @@
-//! API keys: `X-API-Key: <id>.<secret>`, or Frappe's `Authorization: token <id>:<secret>`.
-//!
-//! Of a key only the SHA-256 of its secret is compared, in constant time. The first key, `key_admin`, comes
-//! from Secrets Manager, where the deployment made it.
+//! API keys as they are stored and as they are shown. What is stored has hashes of secrets; what is shown has not.
 
-use std::sync::Arc;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use subtle::Choice;
 
-use http::HeaderMap;
-use jiff::{SignedDuration, Timestamp};
-use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
-use subtle::ConstantTimeEq;
-use tokio::sync::Mutex;
+use super::{presented_key::SecretHash, user::ADMINISTRATOR};
+use crate::{
+    Error, Result,
+    documents::{Record, Recorded},
+    error::Faults,
+    id::IdKind,
+};
 
-use super::Principal;
-use crate::{Error, ErrorCode, Result, clock::Clock, secrets::SecretStore};
-
-/// The id of the key the deployment made.
+/// The id of the key the deployment made; its secret is in Secrets Manager.
 pub const ADMIN_KEY_ID: &str = "key_admin";
 
-/// How long a key is used without reading it again.
-const TTL: SignedDuration = SignedDuration::from_secs(60);
+/// The longest description of a key, in characters.
+pub const MAX_DESCRIPTION_CHARS: usize = 140;
 
-/// The least time between two extra reads, before a key is refused.
-const REFRESH_EVERY: SignedDuration = SignedDuration::from_secs(10);
+/// How many secrets of before a key keeps while their grace lasts.
+const MAX_PREVIOUS: usize = 2;
 
-type Hash = [u8; SHA256_OUTPUT_LEN];
-
-/// A key as a request presents it.
-pub struct PresentedKey {
-    id: String,
-    hash: Hash,
+/// Whether `id` is spelt as the id of a key is.
+pub fn is_key_id(id: &str) -> bool {
+    id == ADMIN_KEY_ID || IdKind::ApiKey.is_spelt(id)
 }
 
-impl PresentedKey {
-    /// The key in `headers`; `api_key_missing` if there is none.
-    pub fn from_headers(headers: &HeaderMap) -> Result<Self> {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        if let Some((id, secret)) = text("x-api-key").map(|key| key.split_once('.').unwrap_or((key, ""))) {
-            return Ok(Self::new(id, secret));
-        }
-        let authorization = text("authorization").and_then(|value| value.split_once(' '));
-        if let Some((scheme, key)) = authorization
-            && scheme.eq_ignore_ascii_case("token")
-        {
-            let (id, secret) = key.trim().split_once(':').unwrap_or((key, ""));
-            return Ok(Self::new(id, secret));
-        }
-        Err(Error::new(
-            ErrorCode::ApiKeyMissing,
-            "send the key as \"X-API-Key: <id>.<secret>\" or \"Authorization: token <id>:<secret>\"",
-        ))
-    }
-
-    fn new(id: &str, secret: &str) -> Self {
-        Self { id: id.to_owned(), hash: sha256(secret.as_bytes()) }
-    }
+/// A key as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id, the first part of what a caller sends.
+    pub id: String,
+    /// As whom its callers act, and so what they may do.
+    pub user: String,
+    /// What it is for.
+    pub description: String,
+    /// Whether it is accepted.
+    pub enabled: bool,
+    /// When it stops being accepted, if it does.
+    pub expires_at: Option<Timestamp>,
+    /// Until when a secret of before the last rotation is still accepted.
+    pub previous_valid_until: Option<Timestamp>,
+    /// How it is stored; `None` for the key the deployment made, which cannot be changed here.
+    pub record: Option<KeyRecord>,
 }
 
-/// The keys that are valid.
-pub struct ApiKeys {
-    secrets: Arc<dyn SecretStore>,
-    admin_secret_id: String,
-    clock: Arc<dyn Clock>,
-    admin: Mutex<Option<(Hash, Timestamp)>>,
+/// How a key is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Counts its changes; the optimistic lock.
+    pub revision: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When it was changed last.
+    pub modified: Timestamp,
+    /// By whom.
+    pub modified_by: String,
 }
 
-impl ApiKeys {
-    /// The first key is in `secrets` under `admin_secret_id`.
-    pub fn new(secrets: Arc<dyn SecretStore>, admin_secret_id: String, clock: Arc<dyn Clock>) -> Self {
-        Self { secrets, admin_secret_id, clock, admin: Mutex::new(None) }
+impl ApiKey {
+    /// The key the deployment made.
+    pub(super) fn built_in() -> Self {
+        Self {
+            id: ADMIN_KEY_ID.to_owned(),
+            user: ADMINISTRATOR.to_owned(),
+            description: "The first key, made at deployment; its secret is in Secrets Manager".to_owned(),
+            enabled: true,
+            expires_at: None,
+            previous_valid_until: None,
+            record: None,
+        }
     }
 
-    /// Reads the first key before the first request needs it.
-    pub async fn prefetch(&self) -> Result<()> {
-        self.admin_hash(TTL).await.map(drop)
-    }
-
-    /// Who presents `key`; `api_key_invalid` if it is not valid.
-    pub async fn principal(&self, key: &PresentedKey) -> Result<Principal> {
-        let invalid = || Error::new(ErrorCode::ApiKeyInvalid, "the API key is not valid");
-        if key.id != ADMIN_KEY_ID {
-            return Err(invalid());
+    /// What may be seen of a stored key.
+    pub(super) fn of(stored: Recorded<StoredKey>, now: Timestamp) -> Self {
+        let key = stored.value;
+        let previous = key.previous.iter().map(|previous| previous.valid_until);
+        Self {
+            previous_valid_until: previous.filter(|until| now < *until).max(),
+            id: key.id,
+            user: key.user,
+            description: key.description,
+            enabled: key.enabled,
+            expires_at: key.expires_at,
+            record: Some(KeyRecord {
+                revision: stored.revision,
+                created_at: stored.creation,
+                created_by: stored.owner,
+                modified: stored.modified,
+                modified_by: stored.modified_by,
+            }),
         }
-        if same(&self.admin_hash(TTL).await?, &key.hash)
-            || same(&self.admin_hash(REFRESH_EVERY).await?, &key.hash)
-        {
-            return Principal::named("Administrator");
-        }
-        Err(invalid())
-    }
-
-    /// The hash of the first key's secret, at most `age` old.
-    async fn admin_hash(&self, age: SignedDuration) -> Result<Hash> {
-        let now = self.clock.now();
-        let mut admin = self.admin.lock().await;
-        if let Some((hash, read_at)) = *admin
-            && now.duration_since(read_at) < age
-        {
-            return Ok(hash);
-        }
-        let secret = self.secrets.secret(&self.admin_secret_id).await?;
-        if secret.expose().is_empty() {
-            return Err(Error::internal("the first API key is empty"));
-        }
-        let hash = sha256(secret.expose());
-        *admin = Some((hash, now));
-        Ok(hash)
     }
 }
 
-fn sha256(bytes: &[u8]) -> Hash {
-    let mut hash = Hash::default();
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    hash
+/// A key as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredKey {
+    pub id: String,
+    pub user: String,
+    /// Which user of that name: a later one has nothing to do with the key.
+    pub user_since: Option<Timestamp>,
+    pub description: String,
+    pub secret: SecretHash,
+    pub previous: Vec<PreviousSecret>,
+    pub enabled: bool,
+    pub expires_at: Option<Timestamp>,
 }
 
-fn same(a: &Hash, b: &Hash) -> bool {
-    a.ct_eq(b).into()
+/// A secret that was replaced and is accepted for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PreviousSecret {
+    pub secret: SecretHash,
+    pub valid_until: Timestamp,
 }
 
-#[cfg(test)]
-mod tests {
-    use async_trait::async_trait;
-
-    use super::*;
-    use crate::{
-        clock::ManualClock,
-        secrets::{Secret, SecretBundle},
-    };
-
-    struct OneSecret(Mutex<&'static str>);
-
-    #[async_trait]
-    impl SecretStore for OneSecret {
-        async fn bundle(&self, _: &str) -> Result<SecretBundle> {
-            Ok(SecretBundle::new())
-        }
-        async fn secret(&self, _: &str) -> Result<Secret> {
-            Ok(Secret::new(*self.0.lock().await))
-        }
+impl StoredKey {
+    /// Whether the key is accepted with the secret of hash `presented` at `now`. Compares with every secret it has,
+    /// whatever else is the case.
+    pub fn accepts(&self, presented: &SecretHash, now: Timestamp) -> bool {
+        let current = self.secret.matches(presented);
+        let any = self.previous.iter().fold(current, |any, previous| {
+            any | (previous.secret.matches(presented) & Choice::from(u8::from(now < previous.valid_until)))
+        });
+        let live = self.enabled && self.expires_at.is_none_or(|expires_at| now < expires_at);
+        bool::from(any) && live
     }
 
-    fn presented(name: &'static str, value: &str) -> Result<PresentedKey> {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, value.parse().unwrap());
-        PresentedKey::from_headers(&headers)
-    }
-
-    fn keys(secret: &'static str) -> (ApiKeys, Arc<OneSecret>, Arc<ManualClock>) {
-        let secrets = Arc::new(OneSecret(Mutex::new(secret)));
-        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
-        (ApiKeys::new(secrets.clone(), "admin".into(), clock.clone()), secrets, clock)
-    }
-
-    #[tokio::test]
-    async fn the_first_key_is_accepted_in_both_forms() {
-        let (keys, ..) = keys("s3cret");
-        for key in
-            [presented("x-api-key", "key_admin.s3cret"), presented("authorization", "token key_admin:s3cret")]
-        {
-            assert_eq!(keys.principal(&key.unwrap()).await.unwrap().user, "Administrator");
+    /// Gives the key a new secret. With an end in the future the old one is accepted until then, and those before it until
+    /// theirs, though at most two; without one none of them is accepted any more.
+    pub fn rotate(&mut self, secret: SecretHash, valid_until: Option<Timestamp>, now: Timestamp) {
+        let replaced = std::mem::replace(&mut self.secret, secret);
+        self.previous.retain(|previous| now < previous.valid_until);
+        match valid_until {
+            Some(valid_until) => {
+                self.previous.insert(0, PreviousSecret { secret: replaced, valid_until });
+                self.previous.truncate(MAX_PREVIOUS);
+            }
+            None => self.previous.clear(),
         }
     }
+}
 
-    #[tokio::test]
-    async fn anything_else_is_refused() {
-        let (keys, ..) = keys("s3cret");
-        for key in ["key_admin.s3cre", "key_admin.", "key_admin", "key_other.s3cret", ".s3cret"] {
-            let error = keys.principal(&presented("x-api-key", key).unwrap()).await.unwrap_err();
-            assert_eq!(error.code(), ErrorCode::ApiKeyInvalid, "{key}");
+impl Record for StoredKey {
+    const DOCTYPE: &'static str = "API Key";
+
+    fn name(&self) -> &str {
+        &self.id
+    }
+
+    fn check_name(name: &str) -> Result<()> {
+        if IdKind::ApiKey.is_spelt(name) {
+            return Ok(());
         }
-        assert_eq!(presented("authorization", "Digest x").err().unwrap().code(), ErrorCode::ApiKeyMissing);
+        Err(Error::field("id", "invalid", "must be the id of an API key"))
     }
 
-    #[tokio::test]
-    async fn a_rotated_key_works_without_a_restart() {
-        let (keys, secrets, clock) = keys("old");
-        keys.principal(&presented("x-api-key", "key_admin.old").unwrap()).await.unwrap();
-        *secrets.0.lock().await = "new";
-        clock.advance(SignedDuration::from_secs(11));
-        keys.principal(&presented("x-api-key", "key_admin.new").unwrap()).await.unwrap();
+    fn validate(&self) -> Result<()> {
+        let mut faults = Faults::default();
+        let short = self.description.chars().count() <= MAX_DESCRIPTION_CHARS;
+        let detail = format!("at most {MAX_DESCRIPTION_CHARS} characters");
+        faults.check(short, "/description", "too_long", detail);
+        faults.into_result()
     }
+}
+
+/// What a presented secret is compared with where there is no key, so that the work is the same.
+pub(super) fn compare_with_nothing(presented: &SecretHash) {
+    std::hint::black_box(SecretHash::of(&[]).matches(presented));
 }

@@ -1,33 +1,37 @@
-//! Who may do what: users, roles, and the one question [`permit`].
+//! Who may do what: API keys, users, roles, and the one question [`permit`].
 //!
-//! The API asks for its caller, the event worker for the user a connector acts as. Users and roles are the
-//! seeded ones of [`role`].
+//! A request's key ([`PresentedKey`]) leads to its user ([`ApiKeys`]), a user to a [`Principal`] ([`Directory`]), which
+//! is also what the event worker asks for the user a connector acts as. [`Accounts`] and [`Keyring`] change users, roles
+//! and keys, for those who may; what they change is felt everywhere within 30 seconds.
 
+mod accounts;
 mod api_key;
+mod built_in;
+mod directory;
+mod keyring;
+mod keys;
+mod memory;
+mod presented_key;
+mod principal;
 mod role;
+#[cfg(test)]
+mod tests;
+mod user;
 
-pub use api_key::{ADMIN_KEY_ID, ApiKeys, PresentedKey};
-pub use role::{Role, User, user};
+pub use accounts::Accounts;
+pub use api_key::{ADMIN_KEY_ID, ApiKey, KeyRecord};
+pub use built_in::Known;
+pub use directory::Directory;
+pub use keyring::{
+    DEFAULT_GRACE_SECONDS, ExpiryChange, KeyChanges, Keyring, MAX_GRACE_SECONDS, NewKey, Rotation,
+};
+pub use keys::{ApiKeys, Caller};
+pub use presented_key::{PresentedKey, Seal};
+pub use principal::{Account, Principal};
+pub use role::{DocumentRule, Operation, Role, SYSTEM_MANAGER, Verb};
+pub use user::{ADMINISTRATOR, User};
 
 use crate::{Error, ErrorCode, Result, documents::DocType};
-
-/// Someone who acts, with the roles they act in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    /// The user's name, as `modified_by` shows it.
-    pub user: String,
-    /// Their roles.
-    pub roles: Vec<Role>,
-}
-
-impl Principal {
-    /// The user `name` with their roles; `permission_denied` if there is no such user.
-    pub fn named(name: &str) -> Result<Self> {
-        let user = user(name)
-            .ok_or_else(|| Error::new(ErrorCode::PermissionDenied, format!("there is no user {name:?}")))?;
-        Ok(Self { user: user.name.to_owned(), roles: user.roles.to_vec() })
-    }
-}
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub enum Permission<'a> {
     Replay,
     /// Read and write connector settings.
     ManageConnectors,
+    /// Read and write users, roles and API keys.
+    ManageUsers,
 }
 
 /// Whether `principal` may do it: `permission_denied` unless one of their roles says yes. DocTypes that are
@@ -65,6 +71,7 @@ pub fn permit(principal: &Principal, permission: Permission<'_>) -> Result<()> {
         Permission::ReadOperations => ("read the logs", None),
         Permission::Replay => ("replay events", None),
         Permission::ManageConnectors => ("manage connectors", None),
+        Permission::ManageUsers => ("manage users, roles and API keys", None),
     };
     let what = doctype.map_or_else(|| verb.to_owned(), |doctype| format!("{verb} {doctype}"));
     if let Some(system) = doctype.filter(|doctype| doctype.is_system()) {
@@ -77,42 +84,4 @@ pub fn permit(principal: &Principal, permission: Permission<'_>) -> Result<()> {
         return denied(what);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn order() -> DocType {
-        DocType::new("Sales Order").unwrap()
-    }
-
-    #[test]
-    fn every_role_gets_what_its_table_says() {
-        let allowed = |user: &str, permission| permit(&Principal::named(user).unwrap(), permission).is_ok();
-        let order = order();
-        assert!(allowed("Administrator", Permission::ManageConnectors));
-        assert!(allowed("integrations@causeway", Permission::Delete(&order)));
-        assert!(!allowed("integrations@causeway", Permission::ManageConnectors));
-        assert!(allowed("auditor@causeway", Permission::Read(&order)));
-        assert!(!allowed("auditor@causeway", Permission::Create(&order)));
-        assert!(!allowed("auditor@causeway", Permission::Replay));
-    }
-
-    #[test]
-    fn nobody_reaches_system_doctypes_through_documents() {
-        let admin = Principal::named("Administrator").unwrap();
-        for name in ["Integration Settings", "API Key", "user"] {
-            let doctype = DocType::new(name).unwrap();
-            assert_eq!(
-                permit(&admin, Permission::Read(&doctype)).unwrap_err().code(),
-                ErrorCode::PermissionDenied
-            );
-        }
-    }
-
-    #[test]
-    fn an_unknown_user_is_nobody() {
-        assert_eq!(Principal::named("mallory").unwrap_err().code(), ErrorCode::PermissionDenied);
-    }
 }

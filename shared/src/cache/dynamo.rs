@@ -16,7 +16,7 @@ use crate::{
     Result,
     config::Tables,
     documents::DocType,
-    dynamo::{Attributes, Item, batch_get, body, failed, n, s, size, time, update_refused},
+    dynamo::{Attributes, Consistency, Item, batch_get, body, failed, n, s, size, time, update_refused},
 };
 
 /// The largest stored body that is shared, in bytes: an item is at most 400 KB.
@@ -53,7 +53,8 @@ impl DynamoCache {
         let entry = key.map(|key| item_key(key, "C"));
         // A DocType that is named twice would be a key that is asked for twice, which DynamoDB refuses.
         let versions = doctypes.iter().collect::<BTreeSet<_>>().into_iter().map(version_key);
-        batch_get(&self.client, &self.table, entry.into_iter().chain(versions).collect()).await
+        batch_get(&self.client, &self.table, entry.into_iter().chain(versions).collect(), Consistency::Strong)
+            .await
     }
 }
 

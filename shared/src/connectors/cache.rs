@@ -126,7 +126,7 @@ impl ConnectorCache {
         let (settings, bundle) = tokio::join!(self.repository.get(name), self.bundle(known, now));
         let (settings, bundle) = (settings?, bundle?);
         let connector =
-            settings.map(|settings| Arc::new(resolve(settings, bundle.as_ref().map(|(b, _)| &**b))));
+            settings.map(|record| Arc::new(resolve(record.value, bundle.as_ref().map(|(b, _)| &**b))));
         state.bundle = bundle;
         if state.entries.len() >= MAX_ENTRIES {
             state.entries.retain(|_, entry| entry.connector.is_some());

@@ -9,6 +9,6 @@ mod settings;
 mod validation;
 
 pub use cache::{Connector, ConnectorCache, REFRESH_EVERY, TTL};
-pub use repository::{ConnectorRepository, SETTINGS_DOCTYPE, settings_key};
+pub use repository::ConnectorRepository;
 pub use settings::*;
 pub use validation::check_name;

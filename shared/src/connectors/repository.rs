@@ -1,81 +1,84 @@
-//! Where connector settings are read and written: documents of DocType "Integration Settings".
+//! Where connector settings are read and written: records of DocType "Integration Settings".
 
 use std::sync::Arc;
 
 use crate::{
-    Error, ErrorCode, Result,
-    clock::Clock,
+    Result,
+    auth::{Directory, Permission, Principal, permit},
     connectors::ConnectorSettings,
-    documents::{
-        Applied, Change, Commit, Committed, DocStatus, DocumentKey, DocumentStore, ListQuery, Order, Page,
-        Target, Write,
-    },
+    documents::{DocumentStore, Expect, Page, Record, Recorded, Records, Saved},
+    error::Faults,
 };
 
-/// The DocType of connector settings.
-pub const SETTINGS_DOCTYPE: &str = "Integration Settings";
+/// The most connectors that a search of all of them looks at.
+const MAX_NAMES: usize = 500;
+
+impl Record for ConnectorSettings {
+    const DOCTYPE: &'static str = "Integration Settings";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn check_name(name: &str) -> Result<()> {
+        super::check_name(name)
+    }
+
+    fn validate(&self) -> Result<()> {
+        Self::validate(self)
+    }
+}
 
 /// Connector settings in the built-in store.
 #[derive(Clone)]
 pub struct ConnectorRepository {
-    store: Arc<dyn DocumentStore>,
-}
-
-/// The key of a connector's settings; an error if `name` cannot be a connector's name.
-pub fn settings_key(name: &str) -> Result<DocumentKey> {
-    super::check_name(name)?;
-    DocumentKey::new(SETTINGS_DOCTYPE, name)
+    records: Records<ConnectorSettings>,
 }
 
 impl ConnectorRepository {
     /// Settings kept in `store`.
     pub fn new(store: Arc<dyn DocumentStore>) -> Self {
-        Self { store }
+        Self { records: Records::new(store) }
     }
 
     /// The settings of `name`; `None` if there is no such connector.
-    pub async fn get(&self, name: &str) -> Result<Option<ConnectorSettings>> {
-        let Ok(key) = settings_key(name) else { return Ok(None) };
-        let Some(document) = self.store.get(&key).await? else { return Ok(None) };
-        parse(document.fields).map(Some)
+    pub async fn get(&self, name: &str) -> Result<Option<Recorded<ConnectorSettings>>> {
+        self.records.get(name).await
     }
 
-    /// A page of settings.
-    pub async fn list(&self, limit: usize, cursor: Option<String>) -> Result<Page<ConnectorSettings>> {
-        let doctype = settings_key("any")?.doctype;
-        let page = self
-            .store
-            .list(&ListQuery { cursor, order: Order::OLDEST_FIRST, ..ListQuery::new(doctype, limit) })
-            .await?;
-        let items = page.items.into_iter().map(|document| parse(document.fields)).collect::<Result<_>>()?;
-        Ok(Page { items, next: page.next, partial: page.partial })
+    /// A page of settings, those changed longest ago first.
+    pub async fn list(
+        &self,
+        limit: usize,
+        cursor: Option<String>,
+    ) -> Result<Page<Recorded<ConnectorSettings>>> {
+        self.records.list(limit, cursor).await
     }
 
     /// Every connector's name, at most 500.
     pub async fn names(&self) -> Result<Vec<String>> {
-        let page = self.list(500, None).await?;
-        Ok(page.items.into_iter().map(|settings| settings.name).collect())
+        let page = self.list(MAX_NAMES, None).await?;
+        Ok(page.items.into_iter().map(|record| record.value.name).collect())
     }
 
-    /// Creates or replaces settings, which must be valid. Returns whether they are new.
-    pub async fn put(&self, settings: &ConnectorSettings, actor: &str, clock: &dyn Clock) -> Result<bool> {
-        settings.validate()?;
-        let key = settings_key(&settings.name)?;
-        let stored = self.store.read(&key).await?;
-        let fields = crate::dynamo::object(serde_json::to_value(settings).map_err(Error::internal)?)?;
-        let change = Change::Put { fields, docstatus: DocStatus::Draft };
-        let applied = Applied::from([("api".to_owned(), clock.now())]);
-        let write = Write::over(Target::Named(key), stored.as_ref(), change, applied, actor);
-        let created = write.creates();
-        match self.store.commit(Commit::of(write)).await? {
-            Committed::Now(_) => Ok(created),
-            _ => Err(Error::internal("a commit without an event was taken for a repeat")),
+    /// Creates or replaces settings, which must be valid, of a user in `directory` who may do no more than `by` may: a
+    /// connector acts as its user. `expect` as for [`Records::put`].
+    pub async fn put(
+        &self,
+        settings: &ConnectorSettings,
+        by: &Principal,
+        directory: &Directory,
+        expect: Option<Expect>,
+    ) -> Result<Saved<ConnectorSettings>> {
+        permit(by, Permission::ManageConnectors)?;
+        let account = directory.stored_account(&settings.user).await?;
+        let mut faults = Faults::default();
+        faults.check(account.is_some(), "/user", "unknown", "there is no such user");
+        if let Err(error) = settings.validate() {
+            faults.extend(error.field_errors().iter().cloned());
         }
+        faults.into_result()?;
+        by.check_covers(account.iter().flat_map(|account| account.roles.iter().map(Arc::as_ref)))?;
+        self.records.put(settings, expect, &by.user).await
     }
-}
-
-fn parse(fields: crate::documents::Fields) -> Result<ConnectorSettings> {
-    serde_json::from_value(serde_json::Value::Object(fields)).map_err(|e| {
-        Error::new(ErrorCode::InternalError, "the connector's stored settings cannot be read").because(e)
-    })
 }

@@ -2,7 +2,7 @@
 
 use super::settings::{ConnectorSettings, DocumentEffect, Effect, Identity, MAX_BODY_BYTES};
 use crate::{
-    Error, FieldError, Result, auth, documents::Series, events::handler, mapping::is_zone,
+    Error, FieldError, Result, documents::Series, error::Faults, events::handler, mapping::is_zone,
     webhook::signature::Scheme,
 };
 
@@ -27,40 +27,18 @@ pub fn check_name(name: &str) -> Result<()> {
     ))
 }
 
-struct Faults(Vec<FieldError>);
-
-impl Faults {
-    fn check(
-        &mut self,
-        holds: bool,
-        field: impl Into<String>,
-        code: &'static str,
-        detail: impl Into<String>,
-    ) {
-        if !holds {
-            self.0.push(FieldError { field: field.into(), code, detail: detail.into() });
-        }
-    }
-
-    fn pointer(&mut self, field: &str, pointer: Option<&String>) {
-        let valid = pointer.is_none_or(|p| p.is_empty() || p.starts_with('/'));
-        self.check(valid, field, "invalid", "must be a JSON pointer: empty, or beginning with '/'");
-    }
-
-    fn result<T>(&mut self, field: &str, result: Result<T>) {
-        if let Err(error) = result {
-            self.check(false, field, "invalid", error.detail());
-        }
-    }
+/// Notes a text that is no JSON pointer.
+fn check_pointer(faults: &mut Faults, field: &str, pointer: Option<&String>) {
+    let valid = pointer.is_none_or(|p| p.is_empty() || p.starts_with('/'));
+    faults.check(valid, field, "invalid", "must be a JSON pointer: empty, or beginning with '/'");
 }
 
 impl ConnectorSettings {
-    /// Checks everything that can be wrong before an event comes.
+    /// Checks everything that can be wrong before an event comes, but for whether there is its user: who writes asks.
     pub fn validate(&self) -> Result<()> {
-        let mut faults = Faults(Vec::new());
+        let mut faults = Faults::default();
         faults.result("/name", check_name(&self.name));
-        faults.check(auth::user(&self.user).is_some(), "/user", "unknown", "there is no such user");
-        faults.0.extend(
+        faults.extend(
             self.scheme
                 .validate()
                 .into_iter()
@@ -79,7 +57,7 @@ impl ConnectorSettings {
             );
             check_effect(&mut faults, &rule.effect, &format!("{at}/effect"));
         }
-        if faults.0.is_empty() { Ok(()) } else { Err(Error::fields(faults.0)) }
+        faults.into_result()
     }
 
     fn check_secrets(&self, faults: &mut Faults) {
@@ -137,14 +115,14 @@ impl ConnectorSettings {
     }
 
     fn check_event(&self, faults: &mut Faults) {
-        faults.pointer("/event/body", self.event.body.as_ref());
-        faults.pointer("/event/detail", self.event.detail.as_ref());
+        check_pointer(faults, "/event/body", self.event.body.as_ref());
+        check_pointer(faults, "/event/detail", self.event.detail.as_ref());
         if let Some(header) = &self.event.header {
             let valid = http::HeaderName::from_bytes(header.as_bytes()).is_ok();
             faults.check(valid, "/event/header", "invalid", "must be a header name");
         }
         match &self.identity {
-            Identity::Field { path } => faults.pointer("/identity/path", Some(path)),
+            Identity::Field { path } => check_pointer(faults, "/identity/path", Some(path)),
             Identity::SignedId => {
                 let signs_id = matches!(self.scheme, Scheme::Standard);
                 faults.check(signs_id, "/identity", "invalid", "only the scheme \"standard\" signs an id");
@@ -152,7 +130,7 @@ impl ConnectorSettings {
             Identity::Body | Identity::Frappe => {}
         }
         if let Some(version) = &self.version {
-            faults.pointer("/version/path", Some(&version.path));
+            check_pointer(faults, "/version/path", Some(&version.path));
             let zone = is_zone(&version.time_zone);
             faults.check(
                 zone,
@@ -162,9 +140,9 @@ impl ConnectorSettings {
             );
         }
         if let Some(split) = &self.split {
-            faults.pointer("/split/path", Some(&split.path));
-            faults.pointer("/split/id", split.id.as_ref());
-            faults.pointer("/split/event", split.event.as_ref());
+            check_pointer(faults, "/split/path", Some(&split.path));
+            check_pointer(faults, "/split/id", split.id.as_ref());
+            check_pointer(faults, "/split/event", split.event.as_ref());
         }
     }
 }
@@ -197,7 +175,7 @@ fn check_effect(faults: &mut Faults, effect: &Effect, at: &str) {
                 "unknown",
                 format!("there is no handler {name:?}; there are: {}", handler::names().join(", ")),
             ),
-            Some(handler) => faults.0.extend(handler.validate(options, &format!("{at}/options"))),
+            Some(handler) => faults.extend(handler.validate(options, &format!("{at}/options"))),
         },
     }
 }
@@ -215,13 +193,13 @@ fn check_document(faults: &mut Faults, document: &DocumentEffect, at: &str) {
     let sources = [("name", document.name.as_ref()), ("docstatus", document.docstatus.as_ref())];
     for (field, source) in sources {
         if let Some(source) = source {
-            faults.0.extend(source.validate(&format!("{at}/{field}")));
+            faults.extend(source.validate(&format!("{at}/{field}")));
         }
     }
     for (i, requirement) in document.requires.iter().enumerate() {
-        faults.0.extend(requirement.name.validate(&format!("{at}/requires/{i}/name")));
+        faults.extend(requirement.name.validate(&format!("{at}/requires/{i}/name")));
     }
-    faults.0.extend(document.mapping.validate(&format!("{at}/mapping")));
+    faults.extend(document.mapping.validate(&format!("{at}/mapping")));
 }
 
 fn valid_pattern(pattern: &str) -> bool {

@@ -14,6 +14,7 @@ mod filter;
 mod key;
 mod list;
 pub mod receipt;
+mod records;
 mod selection;
 mod series;
 
@@ -22,6 +23,7 @@ pub use filter::{Filter, Filters, MAX_FILTERS, MAX_VALUES, Operand, Operator};
 pub use key::{DocName, DocType, DocumentKey};
 pub use list::{Count, DocumentPlace, ListQuery, MAX_COUNT, MAX_OFFSET, MAX_PAGE, Order, OrderBy, Page};
 pub use receipt::{Answer, IdempotencyKey, Receipt};
+pub use records::{Record, Recorded, Records, Saved};
 pub use selection::Selection;
 pub use series::Series;
 

@@ -74,7 +74,7 @@ impl Attempt<'_> {
         // The ingest refused it already, by the settings of then.
         check_destructive(settings, &self.event.event, self.event.signed_name)
             .map_err(|error| Stop::Rejected(error, None))?;
-        let principal = Principal::named(&settings.user).map_err(|error| Stop::Rejected(error, None))?;
+        let principal = self.principal(&settings.user).await?;
         let context = EventContext {
             event: self.event,
             settings,
@@ -95,6 +95,14 @@ impl Attempt<'_> {
         };
         found.ok_or_else(|| {
             Error::new(ErrorCode::UnknownConnector, format!("the connector {name:?} does not exist any more"))
+        })
+    }
+
+    /// As whom the effect is done. Whoever is nobody, or not any more, may do nothing.
+    async fn principal(&self, user: &str) -> Result<Principal, Stop> {
+        self.ports.directory.principal(user).await.map_err(|error| match error.code() {
+            ErrorCode::PermissionDenied => Stop::Rejected(error, None),
+            _ => error.into(),
         })
     }
 

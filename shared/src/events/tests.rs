@@ -16,7 +16,9 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     Error, ErrorCode, Result,
-    connectors::ConnectorSettings,
+    auth::{Accounts, Directory, Role, User},
+    clock::Clock,
+    connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
         Change, Commit, Committed, Count, DocStatus, DocType, Document, DocumentStore, Expect, Filters,
         ListQuery, Page, Stored, Target,
@@ -596,6 +598,77 @@ async fn an_effect_the_user_may_not_do_is_rejected() {
         (entry.status, entry.error.unwrap().code.as_str()),
         (EventStatus::Rejected, "permission_denied")
     );
+}
+
+#[tokio::test]
+async fn an_event_whose_connectors_user_was_disabled_is_rejected() {
+    let rig = Rig::new(&orders()).await;
+    rig.work(&message("evt_1", &order("upsert", 0, 1))).await;
+    let record = json!({ "name": "integrations@causeway", "enabled": false });
+    let disabled: User = serde_json::from_str(&record.to_string()).unwrap();
+    let accounts = Accounts::new(rig.ports.documents.clone(), rig.ports.directory.clone());
+    accounts.put_user(&Principal::administrator().unwrap(), &disabled, None).await.unwrap();
+    rig.work(&message("evt_2", &order("upsert", 1, 2))).await;
+    let entry = rig.entry("evt_2").await;
+    assert_eq!(
+        (entry.status, entry.error.unwrap().code.as_str()),
+        (EventStatus::Rejected, "permission_denied")
+    );
+    assert_eq!(n_of(&rig).await.unwrap().0, json!(1));
+}
+
+#[tokio::test]
+async fn an_event_acts_as_the_user_that_its_connector_names() {
+    let rig = Rig::new(&orders()).await;
+    let accounts = Accounts::new(rig.ports.documents.clone(), rig.ports.directory.clone());
+    let administrator = Principal::administrator().unwrap();
+    let role =
+        json!({ "name": "Drafter", "documents": [{ "doctype": "Order", "create": true, "write": true }] });
+    let role: Role = serde_json::from_str(&role.to_string()).unwrap();
+    accounts.put_role(&administrator, &role, None).await.unwrap();
+    let user: User = serde_json::from_str(r#"{"name":"shop@example.com","roles":["Drafter"]}"#).unwrap();
+    accounts.put_user(&administrator, &user, None).await.unwrap();
+    rig.configure(&ConnectorSettings { user: user.name.clone(), ..orders() }).await;
+    rig.work(&message("evt_1", &order("upsert", 0, 1))).await;
+    assert_eq!(rig.document("Order", "O-1").await.unwrap().modified_by, "shop@example.com");
+    rig.work(&message("evt_2", &order("submit", 1, 1))).await;
+    assert_eq!(rig.entry("evt_2").await.error.unwrap().code, "permission_denied");
+}
+
+/// Nothing is known of who acts: that is no refusal, and passes.
+#[tokio::test]
+async fn an_event_whose_user_cannot_be_read_is_tried_again() {
+    let rig = Rig::new(&orders()).await;
+    let broken = Arc::new(Directory::new(Arc::new(Unreadable), rig.clock.clone()));
+    let ports = Ports { directory: broken, ..rig.ports.clone() };
+    let settings = ConnectorCache::settings_only(
+        ConnectorRepository::new(rig.ports.documents.clone()),
+        rig.clock.clone(),
+    );
+    let time: Arc<dyn Clock> = rig.clock.clone();
+    let worker = EventWorker::new(ports, settings, rig.release.clone(), rig.dynamo.projector(&time));
+    let received = received(&message("evt_1", &order("upsert", 0, 1)), 1);
+    assert_eq!(worker.work(&received).await, Disposition::Again(Duration::from_secs(2)));
+    assert_eq!(status(&rig, "evt_1").await, EventStatus::Retrying);
+}
+
+/// A store that cannot be reached.
+struct Unreadable;
+
+#[async_trait]
+impl DocumentStore for Unreadable {
+    async fn read(&self, _: &DocumentKey) -> Result<Option<Stored>> {
+        Err(Error::unavailable("DynamoDB", "told to fail"))
+    }
+    async fn list(&self, _: &ListQuery) -> Result<Page<Document>> {
+        Err(Error::unavailable("DynamoDB", "told to fail"))
+    }
+    async fn count(&self, _: &DocType, _: &Filters) -> Result<Count> {
+        Err(Error::unavailable("DynamoDB", "told to fail"))
+    }
+    async fn commit(&self, _: Commit) -> Result<Committed> {
+        Err(Error::unavailable("DynamoDB", "told to fail"))
+    }
 }
 
 #[tokio::test]

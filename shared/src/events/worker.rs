@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tracing::{Instrument, error, info_span, warn};
+use tracing::{Instrument, error, info, info_span, warn};
 
 use super::{
     Stop,
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Error, ErrorCode, Result,
+    auth::Directory,
     clock::Clock,
     connectors::ConnectorCache,
     documents::{DocumentKey, DocumentStore},
@@ -19,6 +20,7 @@ use crate::{
         Counted, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure, IntegrationLog, Recorded,
     },
     parking::{Cargo, MAX_WAIT, ParkedItem, ParkedState, ParkingLot, Release, look_again_after},
+    projections::{DocumentChange, Projector, projection},
     queue::{InboundEvent, MAX_QUEUE_DELAY, Message, Queue},
     telemetry::metric::Line,
 };
@@ -61,6 +63,8 @@ pub struct Ports {
     pub documents: Arc<dyn DocumentStore>,
     /// The Integration Log.
     pub log: Arc<dyn IntegrationLog>,
+    /// Whom connectors act as.
+    pub directory: Arc<Directory>,
     /// Where events wait.
     pub parking: Arc<dyn ParkingLot>,
     /// The queue it works off.
@@ -74,6 +78,17 @@ pub struct EventWorker {
     ports: Ports,
     connectors: ConnectorCache,
     release: Release,
+    projector: Arc<Projector>,
+}
+
+/// What a message is about.
+enum Work {
+    /// An event.
+    Event(Box<Job>),
+    /// A change of a document that was parked, and is replayed.
+    Change(DocumentChange),
+    /// Nothing is left to do.
+    Nothing,
 }
 
 /// An event on its way through the worker.
@@ -86,9 +101,14 @@ struct Job {
 }
 
 impl EventWorker {
-    /// A worker for the events of `connectors`.
-    pub fn new(ports: Ports, connectors: ConnectorCache, release: Release) -> Self {
-        Self { ports, connectors, release }
+    /// A worker for the events of `connectors`, and for changes that `projector` parked.
+    pub fn new(
+        ports: Ports,
+        connectors: ConnectorCache,
+        release: Release,
+        projector: Arc<Projector>,
+    ) -> Self {
+        Self { ports, connectors, release, projector }
     }
 
     /// Works on one message. Never fails: what cannot be recorded is kept by the queue.
@@ -105,18 +125,44 @@ impl EventWorker {
     /// Writes a panic down as the failed attempt it was.
     pub async fn record_panic(&self, received: &Received) -> Disposition {
         let result = async {
-            let Some(job) = self.job(received).await? else { return Ok(Disposition::Done) };
-            let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
-            let panicked = Error::internal("the worker panicked on this event");
-            self.settle(job, Stop::Failed(panicked)).instrument(span).await
+            match self.find(received).await? {
+                Work::Nothing => Ok(Disposition::Done),
+                Work::Event(job) => {
+                    let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
+                    let panicked = Error::internal("the worker panicked on this event");
+                    self.settle(*job, Stop::Failed(panicked)).instrument(span).await
+                }
+                // It is parked as dead still.
+                Work::Change(_) => Ok(Disposition::Done),
+            }
         };
         result.await.unwrap_or(Disposition::Keep)
     }
 
     async fn dispatch(&self, received: &Received) -> Result<Disposition> {
-        let Some(job) = self.job(received).await? else { return Ok(Disposition::Done) };
-        let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
-        self.advance(received, job).instrument(span).await
+        match self.find(received).await? {
+            Work::Nothing => Ok(Disposition::Done),
+            Work::Event(job) => {
+                let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
+                self.advance(received, *job).instrument(span).await
+            }
+            Work::Change(change) => self.project(received, &change).await,
+        }
+    }
+
+    /// Projects a parked change again. Whatever comes of it, the item is gone or parked as dead as before, so a
+    /// message that comes too often is let go.
+    async fn project(&self, received: &Received, change: &DocumentChange) -> Result<Disposition> {
+        let projection = projection(&change.projection);
+        let Some(projection) =
+            projection.filter(|_| !received.dead_letter && received.receives < POISON_RECEIVES)
+        else {
+            warn!(change = ?change, receives = received.receives, "the replay came to nothing");
+            return Ok(Disposition::Done);
+        };
+        let outcome = self.projector.replay(&*self.ports.documents, projection, change).await?;
+        info!(projection = projection.name, document = %change.document, ?outcome, "replayed");
+        Ok(Disposition::Done)
     }
 
     async fn advance(&self, received: &Received, job: Job) -> Result<Disposition> {
@@ -145,25 +191,26 @@ impl EventWorker {
         }
     }
 
-    /// The event in a message; `None` when there is nothing left to do for it.
-    async fn job(&self, received: &Received) -> Result<Option<Job>> {
+    /// What a message is about.
+    async fn find(&self, received: &Received) -> Result<Work> {
         let started_at = self.ports.clock.now();
         let (event, parked) = match Message::decode(&received.body) {
             Ok(Message::Webhook(event)) => (event, None),
             Ok(Message::Parked { id }) => match self.ports.parking.get(&id).await? {
-                None => return Ok(None),
+                None => return Ok(Work::Nothing),
+                Some(ParkedItem { cargo: Cargo::Change(change), .. }) => return Ok(Work::Change(change)),
                 Some(item) => match event_of(&item) {
                     Ok(event) if event.id == item.id => (event, Some(item)),
                     Ok(event) => (event.clone(), Some(self.park_readable(item, event).await?)),
-                    Err(error) => return self.park_unreadable(item, &error).await.map(|()| None),
+                    Err(error) => return self.park_unreadable(item, &error).await.map(|()| Work::Nothing),
                 },
             },
             Err(error) => {
                 let item = unreadable(received, started_at, &error);
-                return self.park_unreadable(item, &error).await.map(|()| None);
+                return self.park_unreadable(item, &error).await.map(|()| Work::Nothing);
             }
         };
-        Ok(Some(Job { facts: EventFacts::of(&event), event, parked, started_at }))
+        Ok(Work::Event(Box::new(Job { facts: EventFacts::of(&event), event, parked, started_at })))
     }
 
     /// A message that could not be read before, and can be now, is parked as the event it is.
@@ -183,7 +230,7 @@ impl EventWorker {
         warn!(parked_id = item.id, code = error.code().as_str(), detail = error.detail(), "parked as dead");
         item.state = ParkedState::Dead;
         item.due = None;
-        item.failure = failure(error);
+        item.failure = Failure::of(error);
         self.ports.parking.park(&item).await
     }
 
@@ -210,7 +257,7 @@ impl EventWorker {
             facts: job.facts.clone(),
             status: EventStatus::Rejected,
             document: document.clone(),
-            error: Some(failure(error)),
+            error: Some(Failure::of(error)),
             started_at: job.started_at,
             finished_at: self.ports.clock.now(),
             release_parked: job.parked.is_some(),
@@ -235,7 +282,7 @@ impl EventWorker {
     async fn fail(&self, job: Job, error: &Error) -> Result<Disposition> {
         let now = self.ports.clock.now();
         let attempt = FailedAttempt {
-            failure: failure(error),
+            failure: Failure::of(error),
             started_at: job.started_at,
             finished_at: now,
             parked: job.parked.is_some(),
@@ -255,7 +302,7 @@ impl EventWorker {
             return Ok(Disposition::Again(wait));
         }
         let due = now.saturating_add(SignedDuration::from_secs(i64::from(*seconds))).unwrap_or(now);
-        self.park(job, ParkedState::Delayed, Some(due), 0, failure(error)).await
+        self.park(job, ParkedState::Delayed, Some(due), 0, Failure::of(error)).await
     }
 
     /// The waits between attempts, in seconds; the usual ones for a connector that is gone.
@@ -279,7 +326,7 @@ impl EventWorker {
         let due = now.saturating_add(look_again_after(waits)).unwrap_or(now);
         let id = job.event.id.clone();
         let state = ParkedState::Waiting { document: document.clone() };
-        let disposition = self.park(job, state, Some(due), waits, failure(&missing)).await?;
+        let disposition = self.park(job, state, Some(due), waits, Failure::of(&missing)).await?;
         if self.ports.documents.get(&document).await?.is_some() {
             self.release.send(vec![id]).await?;
         }
@@ -288,7 +335,7 @@ impl EventWorker {
 
     async fn bury(&self, job: Job, error: &Error) -> Result<Disposition> {
         warn!(error = ?error, "dead");
-        self.park(job, ParkedState::Dead, None, 0, failure(error)).await
+        self.park(job, ParkedState::Dead, None, 0, Failure::of(error)).await
     }
 
     /// Parks first, then writes it down: in this order a crash in between leaves an item that the next
@@ -364,6 +411,7 @@ impl EventWorker {
 fn event_of(item: &ParkedItem) -> Result<InboundEvent> {
     match &item.cargo {
         Cargo::Event(event) => Ok(event.clone()),
+        Cargo::Change(_) => Err(Error::new(ErrorCode::MessageUnreadable, "is no event")),
         Cargo::Unreadable { message } => match Message::decode(message)? {
             Message::Webhook(event) => Ok(event),
             Message::Parked { .. } => {
@@ -371,12 +419,6 @@ fn event_of(item: &ParkedItem) -> Result<InboundEvent> {
             }
         },
     }
-}
-
-/// An error as the log keeps it.
-pub fn failure(error: &Error) -> Failure {
-    let detail: String = error.detail().chars().take(500).collect();
-    Failure { code: error.code().as_str().to_owned(), detail }
 }
 
 fn unreadable(received: &Received, now: Timestamp, error: &Error) -> ParkedItem {
@@ -393,6 +435,6 @@ fn unreadable(received: &Received, now: Timestamp, error: &Error) -> ParkedItem 
         parked_at: now,
         due: None,
         waits: 0,
-        failure: failure(error),
+        failure: Failure::of(error),
     }
 }

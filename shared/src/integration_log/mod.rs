@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, documents::DocumentKey, queue::InboundEvent};
+use crate::{Error, Result, documents::DocumentKey, queue::InboundEvent};
 
 /// Where an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -152,6 +152,14 @@ pub struct Failure {
     pub code: String,
     /// The sentence.
     pub detail: String,
+}
+
+impl Failure {
+    /// What `error` is to its reader, the first 500 characters.
+    pub fn of(error: &Error) -> Self {
+        let detail = error.detail().chars().take(500).collect();
+        Self { code: error.code().as_str().to_owned(), detail }
+    }
 }
 
 /// An attempt that failed.

@@ -27,7 +27,7 @@ mod convert;
 mod currency;
 mod fault;
 mod field;
-mod number;
+pub(crate) mod number;
 mod path;
 mod source;
 mod table;

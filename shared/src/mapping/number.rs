@@ -59,7 +59,7 @@ pub(super) fn whole(value: &Value) -> Option<Decimal> {
 }
 
 /// The JSON number of these very digits.
-pub(super) fn json(number: Decimal) -> Option<Value> {
+pub(crate) fn json(number: Decimal) -> Option<Value> {
     number.to_string().parse::<Number>().ok().map(Value::Number)
 }
 

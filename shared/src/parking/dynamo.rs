@@ -76,6 +76,7 @@ fn pack(cargo: &Cargo) -> Result<(String, Vec<u8>)> {
         Cargo::Unreadable { message } => {
             (Cargo::Unreadable { message: String::new() }, message.as_bytes().to_vec())
         }
+        Cargo::Change(_) => (cargo.clone(), Vec::new()),
     };
     Ok((json(&cargo)?, deflate(&bytes)?))
 }
@@ -86,7 +87,7 @@ fn unpack(item: &Item) -> Result<Cargo> {
     let bytes = inflate(blob.as_ref(), MAX_INFLATED_BYTES).map_err(Error::internal)?;
     match &mut cargo {
         Cargo::Event(event) if event.body == Body::Text(String::new()) => event.body = Body::encode(&bytes)?,
-        Cargo::Event(_) => {}
+        Cargo::Event(_) | Cargo::Change(_) => {}
         Cargo::Unreadable { message } => *message = String::from_utf8(bytes).map_err(Error::internal)?,
     }
     Ok(cargo)

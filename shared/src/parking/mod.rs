@@ -26,6 +26,7 @@ use crate::{
     Result,
     documents::{DocumentKey, Page},
     integration_log::Failure,
+    projections::DocumentChange,
     queue::InboundEvent,
 };
 
@@ -69,14 +70,16 @@ pub enum Cargo {
         /// Its text.
         message: String,
     },
+    /// A change of a document that a read model could not follow.
+    Change(DocumentChange),
 }
 
 /// An item in the parking.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParkedItem {
-    /// The event's id; for an unreadable message one derived from SQS's id.
+    /// The event's id; for an unreadable message one derived from SQS's id, for a change from projection and document.
     pub id: String,
-    /// The connector, `-` for an unreadable message.
+    /// The connector, `-` for an unreadable message or a change.
     pub connector: String,
     /// The event itself.
     pub cargo: Cargo,

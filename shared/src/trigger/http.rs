@@ -158,6 +158,12 @@ impl Response {
         Self { status: StatusCode::OK, headers, body: Value::Null, asset: Some(text), content_type }
     }
 
+    /// The same headers, 304 and no body.
+    #[must_use]
+    pub fn not_modified(self) -> Self {
+        Self { headers: self.headers, ..Self::empty(StatusCode::NOT_MODIFIED) }
+    }
+
     /// With another status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {

@@ -104,7 +104,7 @@ fn failure(id: String) -> BatchItemFailure {
 }
 
 /// When to stop, from the context's deadline in milliseconds since 1970.
-fn deadline(epoch_milliseconds: u64) -> Instant {
+pub(super) fn deadline(epoch_milliseconds: u64) -> Instant {
     Instant::now() + left(epoch_milliseconds).saturating_sub(RESERVE)
 }
 

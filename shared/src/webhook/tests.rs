@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     Error, ErrorCode, Result,
+    auth::{Directory, Principal},
     clock::ManualClock,
     connectors::{ConnectorCache, ConnectorRepository, ConnectorSettings},
     documents::{
@@ -59,7 +60,13 @@ struct Rig {
     queue: Arc<MemoryQueue>,
     clock: Arc<ManualClock>,
     repository: ConnectorRepository,
+    directory: Directory,
     _dynamo: Dynamo,
+}
+
+async fn put(repository: &ConnectorRepository, directory: &Directory, settings: &ConnectorSettings) {
+    let administrator = Principal::administrator().unwrap();
+    repository.put(settings, &administrator, directory, None).await.unwrap();
 }
 
 const SECRET: &str = "hub-test-secret-1";
@@ -72,14 +79,15 @@ impl Rig {
             Arc::new(DynamoDocuments::new(dynamo.client.clone(), dynamo.tables.clone(), clock.clone()));
         let store = Arc::new(Counting { inner, reads: AtomicUsize::default(), down: AtomicBool::default() });
         let repository = ConnectorRepository::new(store.clone());
-        repository.put(settings, "Administrator", &*clock).await.unwrap();
+        let directory = Directory::new(store.clone(), clock.clone());
+        put(&repository, &directory, settings).await;
         store.reads.store(0, Ordering::Relaxed);
         let secrets = Arc::new(MemorySecrets::default());
         secrets.texts.lock().unwrap().insert("shop/current".into(), SECRET.into());
         let queue = Arc::new(MemoryQueue::default());
         let cache = ConnectorCache::new(repository.clone(), secrets.clone(), "bundle".into(), clock.clone());
         let ingest = Ingest::new(cache, queue.clone(), clock.clone());
-        Self { ingest, store, secrets, queue, clock, repository, _dynamo: dynamo }
+        Self { ingest, store, secrets, queue, clock, repository, directory, _dynamo: dynamo }
     }
 
     async fn post(&self, event: Option<&str>, secret: &str, body: &[u8]) -> Result<Accepted> {
@@ -226,7 +234,7 @@ async fn without_a_secret_nothing_is_accepted() {
     assert_eq!(rig.post(None, "", &body()).await.unwrap_err().code(), ErrorCode::SecretMissing);
     let mut disabled = frappe();
     disabled.enabled = false;
-    rig.repository.put(&disabled, "Administrator", &*rig.clock).await.unwrap();
+    put(&rig.repository, &rig.directory, &disabled).await;
     rig.clock.advance(SignedDuration::from_secs(61));
     assert_eq!(rig.post(None, SECRET, &body()).await.unwrap_err().code(), ErrorCode::ConnectorDisabled);
     assert!(rig.sent().is_empty());

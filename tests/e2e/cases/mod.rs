@@ -6,6 +6,7 @@ mod documents;
 mod log;
 mod parking;
 mod poison;
+mod projections;
 mod refusals;
 mod replay;
 mod samples;
@@ -55,6 +56,7 @@ pub fn calm() -> Vec<Case> {
         parking::cases(),
         replay::cases(),
         poison::cases(),
+        projections::cases(),
         documents::cases(),
         schemes::cases(),
         refusals::cases(),

@@ -37,7 +37,8 @@ impl JsonSchema for SentSettings {
 /// `GET /v2/connectors`.
 pub async fn list(call: &Call<'_>, Query(paging): Query<Paging>) -> Result<Many<ConnectorSettings>> {
     let page = call.services.connectors.list(paging.limit.get(), paging.cursor).await?;
-    Ok(Many { items: page.items, next: page.next, partial: false })
+    let items = page.items.into_iter().map(|record| record.value).collect();
+    Ok(Many { items, next: page.next, partial: page.partial })
 }
 
 /// `GET /v2/connectors/{connector}`.
@@ -49,7 +50,7 @@ pub async fn get(call: &Call<'_>) -> Result<One<ConnectorSettings>> {
 pub async fn found(call: &Call<'_>) -> Result<ConnectorSettings> {
     let name = call.param("connector")?;
     let missing = || Error::new(ErrorCode::UnknownConnector, format!("there is no connector {name:?}"));
-    call.services.connectors.get(name).await?.ok_or_else(missing)
+    call.services.connectors.get(name).await?.map(|record| record.value).ok_or_else(missing)
 }
 
 /// `PUT /v2/connectors/{connector}`: creates or replaces settings, all or nothing.
@@ -59,9 +60,10 @@ pub async fn put(
 ) -> Result<Created<ConnectorSettings>> {
     let name = call.param("connector")?;
     let settings = read(name, fields)?;
-    let created = call.services.connectors.put(&settings, call.user()?, &*call.services.clock).await?;
+    let services = call.services;
+    let saved = services.connectors.put(&settings, call.principal()?, &services.directory, None).await?;
     let location = format!("/v2/connectors/{name}");
-    Ok(if created { Created::at(location, settings) } else { Created::replaced(settings) })
+    Ok(if saved.created { Created::at(location, settings) } else { Created::replaced(settings) })
 }
 
 fn read(name: &str, mut fields: Fields) -> Result<ConnectorSettings> {

@@ -3,6 +3,8 @@
 pub mod connector_status;
 pub mod connectors;
 pub mod documents;
+pub mod items;
 pub mod logs;
 pub mod parked;
+pub mod reports;
 pub mod root;

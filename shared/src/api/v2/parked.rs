@@ -27,6 +27,8 @@ pub struct ParkedView {
     connector: String,
     /// The event's name.
     event: Option<String>,
+    /// The change of a document that a read model could not follow, if it is none of an event's effects.
+    change: Option<ChangeView>,
     /// When it was accepted.
     received_at: Option<Time>,
     /// `delayed` (until a time), `waiting` (for a document), `dead` (for you).
@@ -42,6 +44,17 @@ pub struct ParkedView {
     /// Its body, secrets hidden; in the answer about one event only.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
+}
+
+/// A change of a document that a read model could not follow.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ChangeView {
+    /// The read model.
+    projection: String,
+    /// The document.
+    document: DocumentReference,
+    /// Its revision.
+    revision: u64,
 }
 
 /// Which event it is about.
@@ -118,10 +131,11 @@ pub async fn get(call: &Call<'_>) -> Result<One<ParkedView>> {
     let missing = || Error::new(ErrorCode::ParkedNotFound, format!("{id} is not parked"));
     let item = call.services.parking.get(id).await?.ok_or_else(missing)?;
     let body = match &item.cargo {
-        Cargo::Event(event) => redact(&event.body.decode()?),
-        Cargo::Unreadable { message } => redact(message.as_bytes()),
+        Cargo::Event(event) => Some(redact(&event.body.decode()?)),
+        Cargo::Unreadable { message } => Some(redact(message.as_bytes())),
+        Cargo::Change(_) => None,
     };
-    Ok(One::of(ParkedView { body: Some(body), ..ParkedView::of(&item) }))
+    Ok(One::of(ParkedView { body, ..ParkedView::of(&item) }))
 }
 
 /// `POST /v2/parked/{id}/replay`: 202, and what becomes of it is in the log.
@@ -166,7 +180,15 @@ impl ParkedView {
     fn of(item: &ParkedItem) -> Self {
         let event = match &item.cargo {
             Cargo::Event(event) => Some(event),
-            Cargo::Unreadable { .. } => None,
+            Cargo::Unreadable { .. } | Cargo::Change(_) => None,
+        };
+        let change = match &item.cargo {
+            Cargo::Change(change) => Some(ChangeView {
+                projection: change.projection.clone(),
+                document: DocumentReference::from(&change.document),
+                revision: change.revision,
+            }),
+            Cargo::Event(_) | Cargo::Unreadable { .. } => None,
         };
         let waiting_for = match &item.state {
             ParkedState::Waiting { document } => Some(document.into()),
@@ -176,6 +198,7 @@ impl ParkedView {
             id: item.id.clone(),
             connector: item.connector.clone(),
             event: event.map(|event| event.event.clone()),
+            change,
             received_at: event.map(|event| Time(event.received_at)),
             state: item.state.name(),
             waiting_for,

@@ -27,7 +27,8 @@ pub fn modified_partition(doctype: &str, shard: u32) -> String {
     format!("M#{doctype}#{shard}")
 }
 
-fn key_of(partition_key: &str) -> Result<DocumentKey> {
+/// The document of a partition key.
+pub fn key_of(partition_key: &str) -> Result<DocumentKey> {
     let (doctype, name) = partition_key
         .strip_prefix("D#")
         .and_then(|rest| rest.split_once('#'))

@@ -12,6 +12,7 @@ mod item;
 mod list;
 mod numbers;
 mod receipt;
+pub mod stream;
 
 use std::sync::Arc;
 

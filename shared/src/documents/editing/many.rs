@@ -26,7 +26,7 @@ impl Editor {
             }
             let error = match self.documents.commit(Commit { writes, event: None, receipt: None }).await {
                 Ok(Committed::Now(documents)) => return Ok(documents.into_iter().flatten().collect()),
-                Ok(other) => return Err(uncalled_for(&other)),
+                Ok(_) => return Err(uncalled_for()),
                 Err(error) => error,
             };
             if !matches!(error.code(), ErrorCode::DocumentExists | ErrorCode::RevisionConflict) {

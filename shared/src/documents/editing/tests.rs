@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    auth::Directory,
     clock::ManualClock,
     documents::{IdempotencyKey, dynamo::DynamoDocuments},
     testing::{Dynamo, start},
@@ -25,6 +26,10 @@ struct Bench {
     _dynamo: Dynamo,
 }
 
+async fn principal(store: &Arc<dyn DocumentStore>, clock: &Arc<ManualClock>, user: &str) -> Principal {
+    Directory::new(store.clone(), clock.clone()).principal(user).await.unwrap()
+}
+
 impl Bench {
     async fn new() -> Self {
         Self::with(|store| store).await
@@ -36,7 +41,7 @@ impl Bench {
         let store = DynamoDocuments::new(dynamo.client.clone(), dynamo.tables.clone(), clock.clone());
         let store = wrap(Arc::new(store));
         let editor = Editor::new(store.clone(), clock.clone());
-        let kim = Principal::named("integrations@causeway").unwrap();
+        let kim = principal(&store, &clock, "integrations@causeway").await;
         Self { editor, store, clock, kim, _dynamo: dynamo }
     }
 
@@ -237,7 +242,7 @@ async fn a_version_that_is_no_longer_there_is_not_overwritten() {
 async fn nothing_is_done_without_the_permission() {
     let bench = Bench::new().await;
     let draft = bench.create(json!({ "name": "SO-1" })).await.unwrap();
-    let auditor = Principal::named("auditor@causeway").unwrap();
+    let auditor = principal(&bench.store, &bench.clock, "auditor@causeway").await;
     let editor = &bench.editor;
     assert_eq!(editor.get(&auditor, &key("SO-1")).await.unwrap(), draft);
     let new = NewDocument::read(doctype(), json!({}), Dialect::Strict).unwrap();
@@ -249,7 +254,7 @@ async fn nothing_is_done_without_the_permission() {
     assert_eq!(code(editor.cancel(&auditor, &key("nobody"), None).await), denied);
     assert_eq!(code(editor.delete(&auditor, &key("SO-1"), None).await), denied);
     // Causeway's own DocTypes are nobody's.
-    let admin = Principal::named("Administrator").unwrap();
+    let admin = Principal::administrator().unwrap();
     let system = DocumentKey::new("API Key", "key_1").unwrap();
     let new = NewDocument::read(system.doctype.clone(), json!({}), Dialect::Strict).unwrap();
     assert_eq!(code(editor.get(&admin, &system).await), denied);

@@ -1,0 +1,314 @@
+//! Causeway's own configuration as typed records: connector settings, users, roles, API keys.
+//!
+//! A [`Record`] is a document of a system DocType, which nothing but its own [`Records`] reads or writes. It is
+//! validated where it is written; what is stored can always be read. Callers bring what they saw as an [`Expect`]
+//! when another's change must not be lost.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Applied, Change, Commit, Committed, DocStatus, DocType, Document, DocumentKey, DocumentStore, Expect,
+    ListQuery, Order, Page, Stored, Target, Write,
+};
+use crate::{Error, ErrorCode, Result};
+
+/// How often a write without an expectation that met another one is made anew.
+const MAX_COMMITS: usize = 4;
+
+/// Something that is kept as a document of a DocType of Causeway's own.
+pub trait Record: Serialize + DeserializeOwned + Send + Sync {
+    /// The DocType.
+    const DOCTYPE: &'static str;
+
+    /// Its name, unique within the DocType.
+    fn name(&self) -> &str;
+
+    /// Whether `name` can be the name of one.
+    fn check_name(name: &str) -> Result<()>;
+
+    /// Whether everything in it is as it must be, each fault naming its field. Asks nobody.
+    fn validate(&self) -> Result<()>;
+}
+
+/// A record as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded<T> {
+    /// The record.
+    pub value: T,
+    /// Counts its changes; the optimistic lock.
+    pub revision: u64,
+    /// When it was changed last.
+    pub modified: Timestamp,
+    /// By whom.
+    pub modified_by: String,
+    /// When it was created.
+    pub creation: Timestamp,
+    /// By whom.
+    pub owner: String,
+}
+
+/// What a write left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saved<T> {
+    /// The record as it is now.
+    pub record: Recorded<T>,
+    /// Whether there was none of that name.
+    pub created: bool,
+}
+
+/// The records of one kind.
+pub struct Records<T> {
+    store: Arc<dyn DocumentStore>,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Records<T> {
+    fn clone(&self) -> Self {
+        Self { store: Arc::clone(&self.store), kind: PhantomData }
+    }
+}
+
+impl<T: Record> Records<T> {
+    /// Records kept in `store`.
+    pub fn new(store: Arc<dyn DocumentStore>) -> Self {
+        Self { store, kind: PhantomData }
+    }
+
+    /// The record called `name`, read consistently; `None` if there is none.
+    pub async fn get(&self, name: &str) -> Result<Option<Recorded<T>>> {
+        let Ok(key) = key::<T>(name) else { return Ok(None) };
+        self.store.get(&key).await?.map(parse).transpose()
+    }
+
+    /// A page of at most `limit` records, those changed longest ago first.
+    pub async fn list(&self, limit: usize, cursor: Option<String>) -> Result<Page<Recorded<T>>> {
+        let doctype = DocType::new(T::DOCTYPE)?;
+        let page = self
+            .store
+            .list(&ListQuery { order: Order::OLDEST_FIRST, cursor, ..ListQuery::new(doctype, limit) })
+            .await?;
+        let items = page.items.into_iter().map(parse).collect::<Result<_>>()?;
+        Ok(Page { items, next: page.next, partial: page.partial })
+    }
+
+    /// Creates `record` or replaces the one of its name; it must be valid. What `expect` says must hold of the
+    /// record there is: `revision_conflict` or `document_exists` if it does not. Without it the last write wins.
+    pub async fn put(&self, record: &T, expect: Option<Expect>, actor: &str) -> Result<Saved<T>> {
+        record.validate()?;
+        let key = key::<T>(record.name())?;
+        let fields = crate::dynamo::object(serde_json::to_value(record).map_err(Error::internal)?)?;
+        let change = Change::Put { fields, docstatus: DocStatus::Draft };
+        let (document, created) = self.write(&key, &change, expect, actor).await?;
+        let document = document.ok_or_else(|| Error::internal("a record that was put is not there"))?;
+        Ok(Saved { record: parse(document)?, created })
+    }
+
+    /// Removes the record called `name`; whether there was one. `expect` as in [`put`](Self::put).
+    pub async fn remove(&self, name: &str, expect: Option<Expect>, actor: &str) -> Result<bool> {
+        let Ok(key) = key::<T>(name) else { return Ok(false) };
+        if expect.is_none() && self.store.get(&key).await?.is_none() {
+            return Ok(false);
+        }
+        self.write(&key, &Change::Delete, expect, actor).await?;
+        Ok(true)
+    }
+
+    async fn write(
+        &self,
+        key: &DocumentKey,
+        change: &Change,
+        expect: Option<Expect>,
+        actor: &str,
+    ) -> Result<(Option<Document>, bool)> {
+        let mut conflict = None;
+        for _ in 0..MAX_COMMITS {
+            let stored = self.store.read(key).await?;
+            check(key, stored.as_ref(), expect)?;
+            let commit = commit_of(key, stored.as_ref(), change.clone(), actor);
+            let created = commit.writes.iter().any(Write::creates);
+            match self.store.commit(commit).await {
+                Ok(Committed::Now(mut documents)) => return Ok((documents.pop().flatten(), created)),
+                Ok(_) => return Err(Error::internal("a commit without an event was taken for a repeat")),
+                // Decided anew: with an expectation the check finds out which it is.
+                Err(error)
+                    if matches!(error.code(), ErrorCode::RevisionConflict | ErrorCode::DocumentExists) =>
+                {
+                    conflict = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(conflict.unwrap_or_else(|| Error::internal("a record was not written")))
+    }
+}
+
+/// What a write of a record commits: the one place that says so.
+fn commit_of(key: &DocumentKey, stored: Option<&Stored>, change: Change, actor: &str) -> Commit {
+    // Records have no source outside, so no version of one.
+    let write = Write::over(Target::Named(key.clone()), stored, change, Applied::new(), actor);
+    Commit::of(write)
+}
+
+/// Whether `expect` holds. A record that was removed is absent.
+fn check(key: &DocumentKey, stored: Option<&Stored>, expect: Option<Expect>) -> Result<()> {
+    let live = match stored {
+        Some(Stored::Live(document)) => Some(document),
+        _ => None,
+    };
+    match (expect, live) {
+        (None, _) | (Some(Expect::Absent), None) => Ok(()),
+        (Some(Expect::Revision(seen)), Some(document)) if document.revision == seen => Ok(()),
+        (Some(Expect::Absent), Some(_)) => {
+            Err(Error::new(ErrorCode::DocumentExists, format!("{key} already exists")))
+        }
+        (Some(Expect::Revision(seen)), _) => {
+            Err(Error::new(ErrorCode::RevisionConflict, format!("{key} has no longer the revision {seen}")))
+        }
+    }
+}
+
+fn key<T: Record>(name: &str) -> Result<DocumentKey> {
+    T::check_name(name)?;
+    DocumentKey::new(T::DOCTYPE, name)
+}
+
+fn parse<T: Record>(document: Document) -> Result<Recorded<T>> {
+    let text = crate::dynamo::json(&document.fields)?;
+    let value = serde_json::from_str(&text).map_err(|e| {
+        Error::new(ErrorCode::InternalError, format!("the stored {} cannot be read", document.key)).because(e)
+    })?;
+    Ok(Recorded {
+        value,
+        revision: document.revision,
+        modified: document.modified,
+        modified_by: document.modified_by,
+        creation: document.creation,
+        owner: document.owner,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        documents::dynamo::DynamoDocuments,
+        testing::{Dynamo, start},
+    };
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Tariff {
+        code: String,
+        percent: u32,
+    }
+
+    impl Record for Tariff {
+        const DOCTYPE: &'static str = "Tariff";
+        fn name(&self) -> &str {
+            &self.code
+        }
+        fn check_name(name: &str) -> Result<()> {
+            let valid = name.bytes().all(|byte| byte.is_ascii_lowercase());
+            if valid { Ok(()) } else { Err(Error::field("code", "invalid", "must be a-z")) }
+        }
+        fn validate(&self) -> Result<()> {
+            let valid = self.percent <= 100;
+            if valid { Ok(()) } else { Err(Error::field("/percent", "invalid", "must be at most 100")) }
+        }
+    }
+
+    fn tariff(code: &str, percent: u32) -> Tariff {
+        Tariff { code: code.into(), percent }
+    }
+
+    async fn records() -> (Records<Tariff>, Dynamo) {
+        let dynamo = Dynamo::start().await;
+        let clock = Arc::new(ManualClock::at(start()));
+        let store = DynamoDocuments::new(dynamo.client.clone(), dynamo.tables.clone(), clock);
+        (Records::new(Arc::new(store)), dynamo)
+    }
+
+    #[tokio::test]
+    async fn what_is_put_is_read_with_who_wrote_it() {
+        let (records, _dynamo) = records().await;
+        let first = records.put(&tariff("low", 7), None, "ann").await.unwrap();
+        assert!(first.created);
+        let second = records.put(&tariff("low", 9), None, "bob").await.unwrap();
+        assert!(!second.created);
+        let read = records.get("low").await.unwrap().unwrap();
+        assert_eq!(read, second.record);
+        assert_eq!((read.value.percent, read.revision), (9, 2));
+        assert_eq!((read.owner.as_str(), read.modified_by.as_str()), ("ann", "bob"));
+        assert_eq!(read.creation, first.record.creation);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_valid_is_not_written() {
+        let (records, _dynamo) = records().await;
+        for wrong in [tariff("low", 101), tariff("LOW", 1)] {
+            let error = records.put(&wrong, None, "ann").await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput);
+        }
+        assert_eq!(records.list(10, None).await.unwrap().items, []);
+        assert_eq!(records.get("LOW").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_what_has_changed_since_is_refused() {
+        let (records, _dynamo) = records().await;
+        records.put(&tariff("low", 7), Some(Expect::Absent), "ann").await.unwrap();
+        records.put(&tariff("low", 8), Some(Expect::Revision(1)), "ann").await.unwrap();
+        let code = |error: Error| error.code();
+        let put = async |expect| records.put(&tariff("low", 9), Some(expect), "bob").await.map_err(code);
+        assert_eq!(put(Expect::Revision(1)).await.unwrap_err(), ErrorCode::RevisionConflict);
+        assert_eq!(put(Expect::Absent).await.unwrap_err(), ErrorCode::DocumentExists);
+        let stale = records.remove("low", Some(Expect::Revision(1)), "bob").await.map_err(code);
+        assert_eq!(stale.unwrap_err(), ErrorCode::RevisionConflict);
+        assert_eq!(records.get("low").await.unwrap().unwrap().value.percent, 8);
+    }
+
+    #[tokio::test]
+    async fn writes_at_once_without_an_expectation_all_happen() {
+        let (records, _dynamo) = records().await;
+        let puts = (0..3).map(|percent| {
+            let records = records.clone();
+            async move { records.put(&tariff("low", percent), None, "ann").await.map(drop) }
+        });
+        futures::future::try_join_all(puts).await.unwrap();
+        assert_eq!(records.get("low").await.unwrap().unwrap().revision, 3);
+    }
+
+    #[tokio::test]
+    async fn what_was_removed_is_gone_and_may_be_created_again() {
+        let (records, _dynamo) = records().await;
+        records.put(&tariff("low", 7), None, "ann").await.unwrap();
+        assert!(records.remove("low", Some(Expect::Revision(1)), "ann").await.unwrap());
+        assert!(!records.remove("low", None, "ann").await.unwrap());
+        assert_eq!(records.get("low").await.unwrap(), None);
+        let again = records.put(&tariff("low", 1), Some(Expect::Absent), "bob").await.unwrap();
+        assert!(again.created);
+        assert_eq!(again.record.owner, "bob");
+    }
+
+    #[tokio::test]
+    async fn lists_page() {
+        let (records, _dynamo) = records().await;
+        for code in ["a", "b", "c"] {
+            records.put(&tariff(code, 1), None, "ann").await.unwrap();
+        }
+        let page = records.list(2, None).await.unwrap();
+        let rest = records.list(2, page.next.clone()).await.unwrap();
+        let codes = |page: &Page<Recorded<Tariff>>| {
+            page.items.iter().map(|record| record.value.code.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (codes(&page), codes(&rest), rest.next),
+            (vec!["a".into(), "b".into()], vec!["c".into()], None)
+        );
+    }
+}
