@@ -43,6 +43,11 @@ impl ETag {
         }
     }
 
+    /// The revision that it names, if it names one.
+    pub fn as_revision(&self) -> Option<u64> {
+        self.tag.parse().ok().filter(|_| !self.weak)
+    }
+
     /// Whether both name the same bytes: neither is weak.
     pub fn is_strongly(&self, other: &Self) -> bool {
         !self.weak && !other.weak && self.tag == other.tag

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 #[cfg(test)]
 use super::openapi::Operation;
-use crate::{Error, Result, cache::Cached, trigger::http::Response};
+use crate::{Error, Result, cache::Cached, etag::ETag, trigger::http::Response};
 
 /// What a handler gives.
 pub trait Answer {
@@ -55,6 +55,31 @@ impl<T: Serialize + JsonSchema> Answer for One<T> {
     #[cfg(test)]
     fn describe(operation: &mut Operation<'_>) {
         operation.answers_one::<T>(200, &[]);
+    }
+}
+
+/// 200 and one thing that has revisions: its `ETag` is the one it is at.
+pub struct Tagged<T> {
+    data: T,
+    revision: u64,
+}
+
+impl<T> Tagged<T> {
+    /// `data` at `revision`.
+    pub fn of(data: T, revision: u64) -> Self {
+        Self { data, revision }
+    }
+}
+
+impl<T: Serialize + JsonSchema> Answer for Tagged<T> {
+    fn respond(self) -> Result<Response> {
+        let tag = ETag::revision(self.revision).to_string();
+        Ok(Response::data(StatusCode::OK, value(&self.data)?).with_header(header::ETAG, &tag))
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_one::<T>(200, &["ETag"]);
     }
 }
 

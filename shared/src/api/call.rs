@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use http::header;
+
 use super::{Services, version};
 use crate::{
     Error, Result,
     auth::{Caller, Permission, Principal, permit},
-    documents::{DocName, DocType, DocumentKey, Editor},
+    documents::{DocName, DocType, DocumentKey, Editor, IdempotencyKey, Receipt},
+    etag::{Condition, ETag},
     trigger::http::Request,
 };
 
@@ -14,6 +17,8 @@ use crate::{
 pub struct Call<'a> {
     /// What to work with.
     pub services: &'a Services,
+    /// The route's method and path, as the table has them.
+    pub route: (&'static str, &'static str),
     /// The request.
     pub request: &'a Request,
     /// Who asks; nobody on a public route.
@@ -50,6 +55,33 @@ impl Call<'_> {
     /// What reads and changes documents for who asks.
     pub fn editor(&self) -> Editor {
         Editor::new(Arc::clone(&self.services.documents), Arc::clone(&self.services.clock))
+    }
+
+    /// The revisions that `If-Match` names; none if any will do.
+    pub fn if_match(&self) -> Result<Option<Vec<u64>>> {
+        let Some(value) = self.request.headers.get(header::IF_MATCH) else { return Ok(None) };
+        Ok(match Condition::parse("If-Match", value.to_str().unwrap_or_default())? {
+            Condition::Any => None,
+            Condition::Tags(tags) => Some(tags.iter().filter_map(ETag::as_revision).collect()),
+        })
+    }
+
+    /// The receipt that `Idempotency-Key` asks for, if it is sent.
+    pub fn receipt(&self) -> Result<Option<Receipt>> {
+        let Some(value) = self.request.headers.get("idempotency-key") else { return Ok(None) };
+        let key = IdempotencyKey::parse(value.to_str().unwrap_or_default())?;
+        let caller = self.caller.as_ref().ok_or_else(|| Error::internal("nobody asks for a receipt"))?;
+        let mut query: Vec<(&String, &String)> = self.request.query.iter().collect();
+        query.sort();
+        let query = crate::dynamo::json(&query)?;
+        let request = [
+            self.request.method.as_bytes(),
+            self.request.path.as_bytes(),
+            query.as_bytes(),
+            self.request.body()?,
+        ];
+        let route = format!("{} {}", self.route.0, self.route.1);
+        Ok(Some(Receipt::new(&caller.principal.user, &route, key, &request, caller.seal.expose())))
     }
 
     /// Who asks.

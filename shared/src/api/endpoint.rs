@@ -1,4 +1,4 @@
-//! Functions as handlers: an async function of a [`Call`] and up to two [`Input`]s that gives an [`Answer`].
+//! Functions as handlers: an async function of a [`Call`] and up to three [`Input`]s that gives an [`Answer`].
 //! The route table makes every handler one of the same type by [`invoke`].
 
 use futures::future::BoxFuture;
@@ -48,6 +48,7 @@ macro_rules! endpoint {
 endpoint!();
 endpoint!(I);
 endpoint!(I, J);
+endpoint!(I, J, K);
 
 /// Runs `endpoint` for `call`.
 pub fn invoke<'a, Inputs: 'a>(

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::Call;
 #[cfg(test)]
 use super::openapi::Operation;
-use crate::{Error, Result};
+#[cfg(test)]
+use crate::ErrorCode;
+use crate::{Error, Result, documents::Receipt};
 
 /// The most items a page has.
 pub const MAX_LIMIT: usize = 500;
@@ -72,6 +74,43 @@ impl<T: DeserializeOwned + JsonSchema> Input for Json<T> {
     #[cfg(test)]
     fn describe(operation: &mut Operation<'_>) {
         operation.body::<T>();
+    }
+}
+
+/// `If-Match`: the handler reads it by [`Call::if_match`]; this checks and describes it.
+pub struct IfMatch;
+
+impl Input for IfMatch {
+    fn read(call: &Call<'_>) -> Result<Self> {
+        call.if_match().map(|_| Self)
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.header(
+            "If-Match",
+            "The `ETag` of the version that was seen; of another one nothing is changed (412).",
+        );
+        operation.fails(ErrorCode::PreconditionFailed);
+    }
+}
+
+/// `Idempotency-Key`: makes a request safe to repeat for 24 hours (draft-ietf-httpapi-idempotency-key-header).
+pub struct Repeatable(pub Option<Receipt>);
+
+impl Input for Repeatable {
+    fn read(call: &Call<'_>) -> Result<Self> {
+        call.receipt().map(Self)
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.header(
+            "Idempotency-Key",
+            "1 to 255 characters of your own, a UUID say: a repeat within 24 hours has the same answer and no second effect.",
+        );
+        operation.fails(ErrorCode::IdempotencyInFlight);
+        operation.fails(ErrorCode::IdempotencyKeyReused);
     }
 }
 

@@ -130,7 +130,13 @@ impl Api {
         let (route, mut counted) = (found.route, None);
         let result = async {
             let caller = self.guard.authenticate(route, request).await?;
-            let call = Call { services: &self.services, request, caller, params: found.params.clone() };
+            let call = Call {
+                services: &self.services,
+                route: (route.method, route.path),
+                request,
+                caller,
+                params: found.params.clone(),
+            };
             authorise(route, &call)?;
             counted = self.guard.count(route, call.caller.as_ref()).await?;
             guard::refused(counted.as_ref())?;

@@ -22,6 +22,7 @@ pub struct Operation<'g> {
     parameters: Vec<Value>,
     body: Option<Value>,
     answers: Vec<(u16, Value)>,
+    failures: Vec<ErrorCode>,
 }
 
 impl Operation<'_> {
@@ -46,6 +47,22 @@ impl Operation<'_> {
                 "schema": not_null(property),
             }));
         }
+    }
+
+    /// It reads the header `name`.
+    pub fn header(&mut self, name: &str, description: &str) {
+        self.parameters.push(json!({
+            "name": name,
+            "in": "header",
+            "required": false,
+            "description": description,
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+        }));
+    }
+
+    /// It may fail so.
+    pub fn fails(&mut self, code: ErrorCode) {
+        self.failures.push(code);
     }
 
     /// It reads `T` from the body, JSON.
@@ -167,7 +184,7 @@ impl Operation<'_> {
         if self.route.method == "GET" && responses.values().any(has_etag) {
             responses.insert("304".into(), json!({ "description": "As `If-None-Match` says already" }));
         }
-        for (status, codes) in failures(self.route, self.body.is_some()) {
+        for (status, codes) in failures(self.route, self.body.is_some(), &self.failures) {
             responses.insert(status.to_string(), failure(self.route, &codes));
         }
         let mut parameters = path_parameters(self.route.path);
@@ -217,7 +234,7 @@ fn not_null(mut schema: Value) -> Value {
 }
 
 /// The failures of a route, by status.
-fn failures(route: &Route, has_body: bool) -> BTreeMap<u16, Vec<ErrorCode>> {
+fn failures(route: &Route, has_body: bool, more: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
     use ErrorCode as E;
     let mut codes = vec![E::InvalidInput, E::RouteNotFound, E::InternalError, E::DependencyUnavailable];
     if route.access != Access::Public {
@@ -238,6 +255,7 @@ fn failures(route: &Route, has_body: bool) -> BTreeMap<u16, Vec<ErrorCode>> {
         codes.push(E::RateLimited);
     }
     codes.extend(route.failures);
+    codes.extend(more);
     let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();
     for code in codes {
         let error = Error::new(code, "");
@@ -326,6 +344,7 @@ pub fn document() -> Value {
             parameters: Vec::new(),
             body: None,
             answers: Vec::new(),
+            failures: Vec::new(),
         };
         (route.describe)(&mut operation);
         let operation = operation.into_json();

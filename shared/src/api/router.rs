@@ -110,6 +110,11 @@ pub const ROUTES: &[Route] = routes! {
         POST "/v2/documents/{doctype}" Create Write documents::create, "Creates a document",
             [DocumentExists, DocumentTooLarge];
         GET  "/v2/documents/{doctype}/{*name}" Read Read documents::get, "Gets a document", [DocumentNotFound];
+        PATCH "/v2/documents/{doctype}/{*name}" Write Write documents::patch, "Changes, submits or cancels a document",
+            [DocumentNotFound, DocstatusForbids, DocumentTooLarge, RevisionConflict];
+        DELETE "/v2/documents/{doctype}/{*name}" Delete Write documents::delete, "Deletes a document",
+            [DocumentNotFound, DocstatusForbids, RevisionConflict];
+        GET  "/v2/counts/{doctype}" Read List documents::count, "Counts documents of a DocType";
     }
     "Read models" {
         GET "/v2/items" ReadOf("Item") List items::list, "Lists items as a point of sale asks for them";

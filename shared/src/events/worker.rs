@@ -126,14 +126,13 @@ impl EventWorker {
     pub async fn record_panic(&self, received: &Received) -> Disposition {
         let result = async {
             match self.find(received).await? {
-                Work::Nothing => Ok(Disposition::Done),
+                // A change is parked as dead still.
+                Work::Nothing | Work::Change(_) => Ok(Disposition::Done),
                 Work::Event(job) => {
                     let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
                     let panicked = Error::internal("the worker panicked on this event");
                     self.settle(*job, Stop::Failed(panicked)).instrument(span).await
                 }
-                // It is parked as dead still.
-                Work::Change(_) => Ok(Disposition::Done),
             }
         };
         result.await.unwrap_or(Disposition::Keep)

@@ -162,3 +162,66 @@ async fn guarded(projector: &Arc<Projector>, change: Change, deadline: Instant) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        clock::{Clock, SystemClock},
+        documents::{Applied, DocStatus, Document, Fields},
+        parking::{ParkedQuery, ParkingLot, dynamo::DynamoParking},
+        testing::Dynamo,
+    };
+
+    static PANICS: Projection = Projection {
+        name: "panics",
+        doctype: "Note",
+        version: 1,
+        pieces: |_| panic!("told to panic"),
+        lane: None,
+    };
+
+    fn change() -> Change {
+        let key = DocumentKey::new("Note", "N-1").unwrap();
+        let document = Document {
+            key: key.clone(),
+            docstatus: DocStatus::Draft,
+            modified: Timestamp::UNIX_EPOCH,
+            modified_by: "someone".to_owned(),
+            creation: Timestamp::UNIX_EPOCH,
+            owner: "someone".to_owned(),
+            revision: 1,
+            fields: Fields::new(),
+            applied: Applied::new(),
+        };
+        let stored = Ok(Stored::Live(document));
+        Change { projection: &PANICS, document: key, stored, sequences: vec!["1".to_owned()] }
+    }
+
+    async fn parked(dynamo: &Dynamo) -> Vec<String> {
+        let parking = DynamoParking::new(dynamo.client.clone(), &dynamo.tables);
+        let query = ParkedQuery { state: Some("dead".into()), connector: None, limit: 10, cursor: None };
+        parking.list(&query).await.unwrap().items.into_iter().map(|item| item.failure.code).collect()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_parked_change_of_its_document() {
+        let dynamo = Dynamo::start().await;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let deadline = Instant::now() + std::time::Duration::from_secs(20);
+        let followed = follow_lane(&dynamo.projector(&clock), vec![change()], deadline).await;
+        assert_eq!(followed, Followed { parked: 1, ..Followed::default() });
+        assert_eq!(parked(&dynamo).await, ["internal_error"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_written_by_the_deadline_is_brought_again() {
+        let dynamo = Dynamo::start().await;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let followed = follow_lane(&dynamo.projector(&clock), vec![change()], Instant::now()).await;
+        assert_eq!(followed, Followed { again: vec!["1".to_owned()], ..Followed::default() });
+        assert_eq!(parked(&dynamo).await, [""; 0]);
+    }
+}

@@ -218,10 +218,10 @@ pub fn difference(old: &[Mark], new: &[Piece]) -> Result<(Vec<Operation>, Vec<Ma
     Ok((operations, wanted.values().map(|piece| piece.mark()).collect()))
 }
 
-/// 32 bits of SHA-256: enough to tell a row from its own predecessor.
+/// 48 bits of SHA-256: enough to tell a row from its own predecessor.
 fn short_hash(body: &str) -> String {
-    let hash = digest(&SHA256, body.as_bytes());
-    hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    BASE64_URL_SAFE_NO_PAD.encode(&digest(&SHA256, body.as_bytes()).as_ref()[..6])
 }
 
 impl fmt::Display for RowKey {

@@ -105,3 +105,49 @@ impl StreamRecord {
         Some(Record { sequence: self.dynamodb.sequence_number, document, stored })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lambda_runtime::Context;
+
+    use super::*;
+    use crate::{
+        clock::{Clock, SystemClock},
+        testing::Dynamo,
+    };
+
+    fn event() -> LambdaEvent<StreamEvent> {
+        let sample = include_str!("../../../events/document-events-stream.json");
+        LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default())
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_followed_and_so_is_its_repeat() {
+        let dynamo = Dynamo::start().await;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let function = StreamFunction { projector: dynamo.projector(&clock) };
+        for _ in 0..2 {
+            assert_eq!(function.handle(event()).await.unwrap(), json!({ "batchItemFailures": [] }));
+        }
+    }
+
+    #[tokio::test]
+    async fn without_state_the_batch_fails() {
+        let mut dynamo = Dynamo::start().await;
+        dynamo.tables.state = "another".to_owned();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let function = StreamFunction { projector: dynamo.projector(&clock) };
+        assert!(function.handle(event()).await.is_err(), "it is brought again, and the alarm sees it");
+    }
+
+    #[test]
+    fn what_dynamodb_removes_and_what_is_no_document_is_no_change() {
+        let records = event().payload.records;
+        let mut removed = records.into_iter().next().unwrap();
+        removed.event_name = "REMOVE".to_owned();
+        assert!(removed.change().is_none());
+        let mut other = event().payload.records.remove(0);
+        other.dynamodb.keys = json!({ "pk": { "S": "U#Item#barcode#1" } });
+        assert!(other.change().is_none());
+    }
+}

@@ -39,7 +39,7 @@ fn every_error_is_a_problem_with_a_stable_code(hub: &Hub, _: &str) {
         ("/v2/documents/Order?limit=0", "limit"),
         ("/v2/documents/Order?limit=501", "limit"),
         ("/v2/documents/Order?ordr=asc", "ordr"),
-        ("/v2/documents/Order?order=up", "order"),
+        ("/v2/documents/Order?order_by=total", "order_by"),
         ("/v2/integration-logs?status=gone", "status"),
         ("/v2/integration-logs?from=yesterday", "from"),
         ("/v2/parked?state=lost", "state"),
@@ -87,7 +87,7 @@ fn documents_are_listed_page_by_page_without_loss(hub: &Hub, _: &str) {
         assert_eq!(answer.data(201)["name"], **name);
     }
     for order in ["asc", "desc"] {
-        let listed = hub.all(&format!("/v2/documents/Paged%20Order?order={order}"), 7);
+        let listed = hub.all(&format!("/v2/documents/Paged%20Order?order_by=modified%20{order}"), 7);
         assert_eq!(listed.len(), created.len(), "{order}");
         let names: BTreeSet<String> =
             listed.iter().map(|document| document["name"].as_str().unwrap().to_owned()).collect();

@@ -34,10 +34,11 @@ fn a_mirrored_item_is_shown_and_goes_when_it_is_disabled(hub: &Hub, name: &str) 
     let mut item = order("PROJ-1", 0, 1, 1.0);
     item["item_name"] = "Projected Thing".into();
     connector.settle("item.after_insert", &item, "done");
-    wait_for("the item to be listed", SETTLE, || match listed(hub, "PROJ-1").as_slice() {
-        [row] => Ok(assert!(row["row"]["S"].as_str().unwrap().contains("Projected Thing"), "{row}")),
+    let row = wait_for("the item to be listed", SETTLE, || match listed(hub, "PROJ-1").as_slice() {
+        [row] => Ok(row.clone()),
         rows => Err(format!("{} rows", rows.len())),
     });
+    assert!(row["row"]["S"].as_str().unwrap().contains("Projected Thing"), "{row}");
     let mut disabled = order("PROJ-1", 0, 2, 1.0);
     disabled["disabled"] = 1.into();
     connector.settle("item.on_update", &disabled, "done");

@@ -207,7 +207,7 @@ fn unknown_company() -> Error {
 fn ranges(from: Date, to: Date) -> Vec<(String, String)> {
     let days = |first: Date, last: Date| (format!("D#{first}#"), format!("D#{last}#\u{10FFFF}"));
     let first_month = if from.day() == 1 { Some(from) } else { from.last_of_month().tomorrow().ok() };
-    let after_months = to.tomorrow().map(Date::first_of_month).unwrap_or(to);
+    let after_months = to.tomorrow().map_or(to, Date::first_of_month);
     let Some(first_month) = first_month.filter(|month| *month < after_months) else {
         return vec![days(from, to)];
     };
