@@ -14,6 +14,8 @@ mod call;
 mod condition;
 mod endpoint;
 mod guard;
+#[cfg(test)]
+mod hostile;
 pub mod input;
 mod named;
 #[cfg(test)]

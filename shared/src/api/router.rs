@@ -107,6 +107,10 @@ pub const ROUTES: &[Route] = routes! {
     "Service" {
         GET "/health" Public Free site::health, "Whether the API answers";
         GET "/openapi.json" Public Free site::openapi, "This description";
+        GET "/docs" Public Free site::docs, "This description as a page, to read and to try";
+        GET "/docs/app.css" Public Free site::style, "The style of the pages";
+        GET "/docs/app.js" Public Free site::script, "The script of the page";
+        GET "/docs/{guide}" Public Free site::guide, "A guide, as a page";
         GET "/v2" Public Free root::get, "Version and features of this API";
     }
     "Documents" {
@@ -305,9 +309,8 @@ mod tests {
     #[test]
     fn only_what_says_nothing_about_anyone_is_public() {
         let public: Vec<_> = ROUTES.iter().filter(|r| r.access == Access::Public).map(|r| r.path).collect();
-        assert_eq!(
-            public,
-            ["/health", "/openapi.json", "/v2", "/api", "/", "/api/method/ping", "/api/method/ping"]
-        );
+        let site = ["/openapi.json", "/docs", "/docs/app.css", "/docs/app.js", "/docs/{guide}"];
+        let v1 = ["/api", "/", "/api/method/ping", "/api/method/ping"];
+        assert_eq!(public, [&["/health"][..], &site, &["/v2"], &v1].concat());
     }
 }

@@ -2,8 +2,10 @@
 
 mod access;
 mod api;
+mod clients;
 mod crash;
 mod documents;
+mod examples;
 mod log;
 mod parking;
 mod poison;
@@ -12,6 +14,7 @@ mod refusals;
 mod replay;
 mod samples;
 mod schemes;
+mod spec;
 mod storm;
 mod webhook;
 
@@ -54,6 +57,8 @@ use cases;
 pub fn calm() -> Vec<Case> {
     [
         access::cases(),
+        clients::cases(),
+        examples::cases(),
         webhook::cases(),
         parking::cases(),
         replay::cases(),
@@ -72,5 +77,5 @@ pub fn calm() -> Vec<Case> {
 
 /// Trials that kill workers, restart the stack, or look at all that the others left: one by one, in this order.
 pub fn disturbing() -> Vec<Case> {
-    [storm::cases(), log::cases(), crash::cases()].into_iter().flatten().collect()
+    [storm::cases(), log::cases(), crash::cases(), spec::cases()].into_iter().flatten().collect()
 }

@@ -70,7 +70,7 @@ impl JsonSchema for NewFields {
             "type": "object",
             "description": "A new document: its fields, flat. Named by `name`, by `naming_series`, or by ten random characters.",
             "properties": {
-                "name": { "type": "string", "minLength": 1, "maxLength": 140 },
+                "name": { "type": "string", "minLength": 1, "maxLength": 560 },
                 "naming_series": { "type": "string", "description": "As ERPNext writes it, e.g. `SAL-ORD-.YYYY.-`." },
                 "docstatus": { "enum": [0, 1], "default": 0, "description": "1 inserts and submits in one call." },
             },
