@@ -1,6 +1,7 @@
 //! What a trial works with: the running hub from outside, as providers, clients and administrators see it.
 
 use std::{
+    collections::BTreeSet,
     sync::Mutex,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -28,8 +29,8 @@ pub struct Hub {
     /// Its AWS.
     pub aws: Aws,
     client: Client,
-    /// Every signature that was sent: none of them may be in a log.
-    signatures: Mutex<Vec<String>>,
+    /// Every key and signature that was sent: none of them may be in a log.
+    sent: Mutex<BTreeSet<String>>,
 }
 
 /// The secret that is kept under `reference`, the same in every run.
@@ -46,7 +47,7 @@ impl Hub {
     /// The hub on `stack`.
     pub fn new(stack: Stack) -> Self {
         let aws = Aws::new(stack.variables.clone());
-        Self { stack, aws, client: Client::new(), signatures: Mutex::default() }
+        Self { stack, aws, client: Client::new(), sent: Mutex::default() }
     }
 
     /// Gives each of `connectors` the secrets it may name: `current`, `previous`, and `own` for one event.
@@ -66,8 +67,15 @@ impl Hub {
 
     /// Calls the API with `key`, or without one.
     pub fn api_with_key(&self, method: &str, path: &str, body: Option<&Value>, key: Option<&str>) -> Answer {
-        let mut headers: Headers = Vec::new();
-        headers.extend(key.map(|key| ("X-API-Key".to_owned(), key.to_owned())));
+        let headers: Vec<_> = key.map(|key| ("X-API-Key", key)).into_iter().collect();
+        self.ask(method, path, &headers, body)
+    }
+
+    /// Calls the API with exactly these headers, and a body that is JSON.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
+        let named = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut headers: Headers = headers.iter().map(named).collect();
+        self.sent.lock().unwrap().extend(headers.iter().map(|(_, value)| value.clone()));
         headers.extend(body.map(|_| ("Content-Type".to_owned(), "application/json".to_owned())));
         let body = body.map(Value::to_string).unwrap_or_default();
         self.client.send(method, &self.url(path), &headers, body.as_bytes()).unwrap()
@@ -80,7 +88,7 @@ impl Hub {
 
     /// The same; an error where nobody answers.
     pub fn try_post(&self, path: &str, headers: &Headers, body: &[u8]) -> Result<Answer, String> {
-        self.signatures.lock().unwrap().extend(headers.iter().map(|(_, value)| value.clone()));
+        self.sent.lock().unwrap().extend(headers.iter().map(|(_, value)| value.clone()));
         self.client.send("POST", &self.url(path), headers, body)
     }
 
@@ -88,9 +96,9 @@ impl Hub {
         format!("{}{path}", self.stack.variables.get("API_URL"))
     }
 
-    /// Every header value that a webhook was sent with.
-    pub fn header_values(&self) -> Vec<String> {
-        self.signatures.lock().unwrap().clone()
+    /// Every header value that a webhook or a request to the API was sent with.
+    pub fn header_values(&self) -> BTreeSet<String> {
+        self.sent.lock().unwrap().clone()
     }
 
     /// The connector `name` with settings that are `changes` over what is usual here: Frappe's scheme, events

@@ -16,8 +16,18 @@ use std::{
 const FUNCTIONS: [&str; 4] = ["api", "document-events", "event-worker", "webhook-ingest"];
 /// Short times, so that what a crash leaves hidden comes back within a trial, and no more workers than two
 /// processors can use.
-const PARAMETERS: [&str; 4] =
-    ["EventWorkerTimeoutSeconds=2", "EventsVisibilitySeconds=12", "LeaseSeconds=4", "WorkerConcurrency=4"];
+const PARAMETERS: [&str; 5] = [
+    "EventWorkerTimeoutSeconds=2",
+    "EventsVisibilitySeconds=12",
+    "LeaseSeconds=4",
+    "WorkerConcurrency=4",
+    // All trials are one user. What the limits do is tried in unit tests.
+    concat!(
+        r#"RateLimits={"read": {"limit": 900000, "window_seconds": 300}, "list": {"limit": 900000, "window_seconds": 300}, "#,
+        r#""write": {"limit": 900000, "window_seconds": 300}, "report": {"limit": 900000, "window_seconds": 300}, "#,
+        r#""admin": {"limit": 900000, "window_seconds": 300}}"#
+    ),
+];
 
 /// A running stack.
 pub struct Stack {

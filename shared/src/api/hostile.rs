@@ -263,3 +263,20 @@ async fn no_key_brings_a_route_down() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn no_condition_brings_a_route_down() {
+    let long = "\"1\", ".repeat(10_000);
+    let values: [&[u8]; 9] =
+        [b"", b"*", b"7", b"\"\"", b"W/\"1\"", b"\"1", b"\xff", b"\"18446744073709551616\"", long.as_bytes()];
+    try_all(|route| {
+        let with = |(name, value): (&'static str, &[u8])| {
+            let mut request = request(route);
+            request.headers.insert(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
+            (format!("{name}: {}", String::from_utf8_lossy(value)), request)
+        };
+        let names = ["if-match", "if-none-match", "idempotency-key"];
+        names.into_iter().flat_map(|name| values.map(|value| (name, value))).map(with).collect()
+    })
+    .await;
+}

@@ -151,7 +151,7 @@ fn request(route: &Route, token: Option<&str>) -> crate::trigger::http::Request 
     let path = route.path.split('/').map(filled).collect::<Vec<_>>().join("/");
     let takes_body = matches!(route.method, "POST" | "PUT" | "PATCH");
     // A method of version 1 learns from its arguments what it is about, and ignores those of others.
-    let document = json!({ "doctype": DOCTYPE, "name": "x1" });
+    let document = json!({ "doctype": DOCTYPE, "name": "x1", "modified": "2026-11-22 19:12:00.000000" });
     let arguments = json!({
         "doctype": DOCTYPE, "name": "x1", "fieldname": "remark", "value": "x", "filters": {},
         "doc": document, "docs": [document],

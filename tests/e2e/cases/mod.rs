@@ -1,5 +1,6 @@
 //! The trials, by feature. A trial's name is a statement that it shows to be true.
 
+mod access;
 mod api;
 mod clients;
 mod crash;
@@ -55,6 +56,7 @@ use cases;
 /// Trials that may run side by side. The slow ones come first.
 pub fn calm() -> Vec<Case> {
     [
+        access::cases(),
         clients::cases(),
         examples::cases(),
         webhook::cases(),
