@@ -7,7 +7,7 @@ use super::{ROUTES, openapi};
 use crate::{Error, ErrorCode, trigger::http::Response, webhook};
 
 /// The pages whose links are checked.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -18,6 +18,7 @@ const PAGES: [&str; 10] = [
     "docs/errors.md",
     "docs/rate-limits.md",
     "docs/routes.md",
+    "docs/v1.md",
 ];
 
 fn at(page: &str) -> PathBuf {
