@@ -76,10 +76,9 @@ pub async fn get_items(call: &Call<'_>, Args(asked): Args<Items>) -> Result<Mess
         if let Value::Array(items) = page["data"].take() {
             found.items.extend(items);
         }
+        query.start = 0;
         match page["page"]["next"].as_str() {
-            Some(next) if found.items.len() < length => {
-                (query.cursor, query.start) = (Some(next.to_owned()), 0)
-            }
+            Some(next) if found.items.len() < length => query.cursor = Some(next.to_owned()),
             _ => return Ok(Message(found)),
         }
     }
