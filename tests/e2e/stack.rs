@@ -15,9 +15,14 @@ use std::{
 /// The functions, by the names of their binaries.
 const FUNCTIONS: [&str; 4] = ["api", "document-events", "event-worker", "webhook-ingest"];
 /// Short times, so that what a crash leaves hidden comes back within a trial, and no more workers than two
-/// processors can use.
-const PARAMETERS: [&str; 4] =
-    ["EventWorkerTimeoutSeconds=2", "EventsVisibilitySeconds=12", "LeaseSeconds=4", "WorkerConcurrency=4"];
+/// processors can use. One user is all trials at once, so the limit of administration is not for them.
+const PARAMETERS: [&str; 5] = [
+    "EventWorkerTimeoutSeconds=2",
+    "EventsVisibilitySeconds=12",
+    "LeaseSeconds=4",
+    "WorkerConcurrency=4",
+    r#"RateLimits={"admin": {"limit": 100000, "window_seconds": 300}, "list": {"limit": 100000, "window_seconds": 300}, "read": {"limit": 100000, "window_seconds": 300}, "write": {"limit": 100000, "window_seconds": 300}}"#,
+];
 
 /// A running stack.
 pub struct Stack {
