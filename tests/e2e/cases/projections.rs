@@ -51,7 +51,7 @@ fn a_mirrored_item_is_shown_and_goes_when_it_is_disabled(hub: &Hub, name: &str) 
 /// The parked change of an invoice.
 fn parked(hub: &Hub, invoice: &str) -> Option<Value> {
     let dead = hub.all("/v2/parked?state=dead", 500);
-    dead.into_iter().find(|item| item["change"]["name"] == invoice)
+    dead.into_iter().find(|item| item["change"]["document"]["name"] == invoice)
 }
 
 /// What October's sales of a company are, and of how many invoices.
