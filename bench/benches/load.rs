@@ -7,10 +7,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::{Path, PathBuf},
-    process::Command,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -20,12 +16,13 @@ use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use aws_sdk_sqs::types::QueueAttributeName;
 use causeway::{dynamo::SHARDS, webhook::signature::Scheme};
 use causeway_bench::{
+    Failed,
+    connection::Connection,
     delivery::{Key, sales_order, sign},
-    table::Table,
+    stack::Stack,
+    table::{Table, milliseconds},
 };
 use jiff::Timestamp;
-
-type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 const BODY_BYTES: usize = 2048;
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -35,54 +32,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 fn setting(name: &str, default: u64) -> Result<u64, Failed> {
     std::env::var(name)
         .map_or(Ok(default), |text| text.parse().map_err(|_| format!("{name} is no number").into()))
-}
-
-/// A local stack in a directory of its own; stopped and deleted when it goes.
-struct Stack {
-    root: PathBuf,
-    variables: BTreeMap<String, String>,
-}
-
-impl Stack {
-    fn start() -> Result<Self, Failed> {
-        let own = std::env::current_exe()?;
-        let release = own.parent().and_then(Path::parent).ok_or("a benchmark lies in target/release/deps")?;
-        let root = release.with_file_name(format!("bench-stack-{}", std::process::id()));
-        let mut stack = Self { root, variables: BTreeMap::new() };
-        let arguments = ["--port", "0", "--no-build", "--no-tour", "--bin-dir"];
-        stack.run("up", |command| command.args(arguments).arg(release))?;
-        let text = std::fs::read_to_string(stack.root.join("env"))?;
-        stack.variables = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(n, v)| (n.to_owned(), v.to_owned()))
-            .collect();
-        Ok(stack)
-    }
-
-    fn run(&self, verb: &str, more: impl FnOnce(&mut Command) -> &mut Command) -> Result<(), Failed> {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut command = Command::new(repository.join(".venv/bin/python"));
-        command.current_dir(&repository).args(["local/causeway.py", verb, "--root"]).arg(&self.root);
-        let output = more(&mut command).output()?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(format!("causeway.py {verb}: {}", String::from_utf8_lossy(&output.stderr)).into())
-    }
-
-    fn variable(&self, name: &str) -> Result<&str, Failed> {
-        self.variables.get(name).map(String::as_str).ok_or_else(|| format!("the stack has no {name}").into())
-    }
-}
-
-impl Drop for Stack {
-    #[expect(clippy::print_stderr, reason = "nobody else hears of it")]
-    fn drop(&mut self) {
-        if let Err(error) = self.run("clean", |command| command) {
-            eprintln!("{} is left behind: {error}", self.root.display());
-        }
-    }
 }
 
 /// Where deliveries go, and what signs them.
@@ -126,61 +75,6 @@ impl Target {
         request.extend(b"\r\n");
         request.extend(body.into_bytes());
         Ok(request)
-    }
-}
-
-/// A connection that is kept.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn open(host: &str) -> Result<Self, Failed> {
-        let stream = TcpStream::connect(host)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    /// Sends a request and reads its answer; returns the status.
-    fn exchange(&mut self, request: &[u8]) -> Result<u16, Failed> {
-        self.0.get_mut().write_all(request)?;
-        let status = self.line()?.split(' ').nth(1).ok_or("no status line")?.parse()?;
-        let (mut length, mut chunked) = (0, false);
-        loop {
-            let line = self.line()?.to_ascii_lowercase();
-            match line.split_once(':') {
-                None => break,
-                Some(("content-length", value)) => length = value.trim().parse()?,
-                Some(("transfer-encoding", value)) => chunked = value.trim() == "chunked",
-                Some(_) => {}
-            }
-        }
-        if chunked {
-            self.skip_chunks()?;
-        } else {
-            self.skip(length)?;
-        }
-        Ok(status)
-    }
-
-    fn line(&mut self) -> Result<String, Failed> {
-        let mut line = String::new();
-        self.0.read_line(&mut line)?;
-        Ok(line.trim_end().to_owned())
-    }
-
-    fn skip(&mut self, bytes: u64) -> Result<(), Failed> {
-        std::io::copy(&mut (&mut self.0).take(bytes), &mut std::io::sink())?;
-        Ok(())
-    }
-
-    fn skip_chunks(&mut self) -> Result<(), Failed> {
-        loop {
-            let size = u64::from_str_radix(&self.line()?, 16)?;
-            self.skip(size + 2)?; // with the line end
-            if size == 0 {
-                return Ok(());
-            }
-        }
     }
 }
 
@@ -306,10 +200,6 @@ impl Outcome {
     }
 }
 
-fn milliseconds(duration: Duration) -> String {
-    format!("{:.1}", duration.as_secs_f64() * 1_000.0)
-}
-
 #[expect(clippy::cast_precision_loss, reason = "rates to one decimal")]
 fn rate(count: u64, time: Duration) -> String {
     format!("{:.1}", count as f64 / time.as_secs_f64())
@@ -319,7 +209,7 @@ fn rate(count: u64, time: Duration) -> String {
 fn main() -> Result<(), Failed> {
     let connections = setting("LOAD_CONNECTIONS", 8)?;
     let time = Duration::from_secs(setting("LOAD_SECONDS", 10)?);
-    let stack = Stack::start()?;
+    let stack = Stack::start(&[])?;
     let (target, outcome) = (Target::of(&stack)?, Outcome::of(&stack)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // The functions start and read their settings.

@@ -49,3 +49,8 @@ fn cell((column, (text, width)): (usize, (&String, &usize))) -> String {
 fn rule((column, width): (usize, &usize)) -> String {
     if column == 0 { "-".repeat(*width) } else { format!("{}:", "-".repeat(width - 1)) }
 }
+
+/// A duration in milliseconds, to a tenth.
+pub fn milliseconds(duration: std::time::Duration) -> String {
+    format!("{:.1}", duration.as_secs_f64() * 1_000.0)
+}
