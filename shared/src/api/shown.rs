@@ -1,6 +1,7 @@
 //! How what several routes show looks: times, and which document something is about.
 
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -52,4 +53,12 @@ impl From<&DocumentKey> for DocumentReference {
     fn from(key: &DocumentKey) -> Self {
         Self { doctype: key.doctype.to_string(), name: key.name.to_string() }
     }
+}
+
+/// What is escaped in a segment of a path: all but letters, digits and the unreserved marks (RFC 3986).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `text` as a segment of a path.
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
 }

@@ -193,7 +193,7 @@ fn a_connector_says_where_to_post_and_how_it_does(hub: &Hub, connector: &str) {
         "{}",
         address("?force_https=true")
     );
-    assert_eq!(address("?exclude_uri=true&event=order.on_submit"), format!("{path}/order%2Eon%5Fsubmit"));
+    assert_eq!(address("?exclude_uri=true&event=order.on_submit"), format!("{path}/order.on_submit"));
 
     let health = || hub.api("GET", &format!("/v2/connectors/{connector}/health"), None).data(200).clone();
     assert_eq!(health()["status"], "ok");

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long the run may take: a fifth of it is usual.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1_200);
 
 /// It writes whatever it can think of, replays and discards: no other trial may run beside it, or after.
 pub fn cases() -> Vec<Case> {

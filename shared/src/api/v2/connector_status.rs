@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::connectors::found;
 use crate::{
     Result,
-    api::{Call, answer::One, input::Query, shown::Time},
+    api::{
+        Call,
+        answer::One,
+        input::Query,
+        shown::{Time, segment},
+    },
     integration_log::{EntrySummary, EventStatus, LogQuery},
     parking::{ParkedQuery, ParkedState},
     trigger::http::Request,
@@ -50,8 +54,7 @@ pub async fn webhook_address(
     Query(params): Query<AddressParams>,
 ) -> Result<One<WebhookAddress>> {
     let connector = found(call).await?.name;
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let event = params.event.map(|event| format!("/{}", encode(&event))).unwrap_or_default();
+    let event = params.event.map(|event| format!("/{}", segment(&event))).unwrap_or_default();
     let path = format!("/webhooks/{connector}{event}");
     let base = if params.exclude_uri { String::new() } else { base_url(call, params.force_https) };
     Ok(One::of(WebhookAddress { address: format!("{base}{path}") }))

@@ -1,6 +1,5 @@
 //! Documents: list, count, get, create, change, delete.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +11,7 @@ use crate::{
         answer::{self, Many, Nothing, One, Tagged},
         condition::Seen,
         input::{Json, Limit, Query, Repeatable},
+        shown::segment,
     },
     documents::{
         Changes, Created, Dialect, DocType, Document, DocumentKey, Fields, Filters, ListQuery, NewDocument,
@@ -236,8 +236,7 @@ pub async fn create(
 }
 
 fn location(key: &DocumentKey) -> String {
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    format!("/v2/documents/{}/{}", encode(key.doctype.as_str()), encode(key.name.as_str()))
+    format!("/v2/documents/{}/{}", segment(key.doctype.as_str()), segment(key.name.as_str()))
 }
 
 #[cfg(test)]

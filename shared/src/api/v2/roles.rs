@@ -1,7 +1,5 @@
 //! Roles: what whoever has one may do.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
 use crate::{
     Error, ErrorCode, Result,
     api::{
@@ -10,6 +8,7 @@ use crate::{
         condition::Seen,
         input::{Json, Paging, Query},
         named::{Sent, Shown},
+        shown::segment,
     },
     auth::Role,
 };
@@ -41,7 +40,7 @@ pub async fn put(
     let saved = saved.map_err(|error| seen.refused(error))?;
     let role = Shown::from(saved.record);
     let revision = role.revision();
-    let location = format!("/v2/roles/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+    let location = format!("/v2/roles/{}", segment(name));
     let answer = if saved.created { Created::at(location, role) } else { Created::replaced(role) };
     Ok(Tagged::revision(revision, answer))
 }

@@ -1,7 +1,5 @@
 //! Users: who acts, in which roles.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
 use crate::{
     Error, ErrorCode, Result,
     api::{
@@ -10,6 +8,7 @@ use crate::{
         condition::Seen,
         input::{Json, Paging, Query},
         named::{Sent, Shown},
+        shown::segment,
     },
     auth::User,
 };
@@ -41,7 +40,7 @@ pub async fn put(
     let saved = saved.map_err(|error| seen.refused(error))?;
     let user = Shown::from(saved.record);
     let revision = user.revision();
-    let location = format!("/v2/users/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+    let location = format!("/v2/users/{}", segment(name));
     let answer = if saved.created { Created::at(location, user) } else { Created::replaced(user) };
     Ok(Tagged::revision(revision, answer))
 }
