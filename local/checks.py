@@ -36,10 +36,24 @@ CHECKS = (
     Check("unit", "Template and local tools",
           (PYTHON, "-m", "unittest", "discover", "-s", "local/tests", "-t", "local")),
     Check("unit", "Rust unit tests", ("cargo", "test", "--workspace", "--locked", "--lib", "--bins")),
+    Check("e2e", "Client libraries", ("sh", "local/node.sh")),
     Check("e2e", "Build", ("cargo", "build", "--workspace", "--locked")),
+    # `cargo test --test` builds no examples, and the end-to-end tests run one.
+    Check("e2e", "Build the example", ("cargo", "build", "--workspace", "--locked", "--example", "rust")),
     Check("e2e", "Rust integration tests", ("cargo", "test", "--workspace", "--locked", "--test", "*")),
     Check("e2e", "Rust documentation tests", ("cargo", "test", "--workspace", "--locked", "--doc")),
 )
+
+# Programs that the tests of a group run, besides those that its checks begin with: any one of each line.
+PROGRAMS = {
+    "e2e": (("node",), ("npm",), ("curl",), ("jq",), ("chromium", "chromium-browser", "google-chrome")),
+}
+
+
+def missing(groups: list[str]) -> list[str]:
+    """The programs that the groups need and this machine does not have."""
+    wanted = [names for group in groups for names in PROGRAMS.get(group, ())]
+    return [names[0] for names in wanted if not any(shutil.which(name) for name in names)]
 
 
 def main() -> int:
@@ -50,6 +64,8 @@ def main() -> int:
     wanted = parser.parse_args().groups
     phases = Phases()
     try:
+        if lacking := missing(wanted):
+            raise Failure(f"The tests need {', '.join(lacking)}: `make ci-deps` installs them on Debian and Ubuntu.")
         for check in CHECKS:
             if check.group in wanted:
                 run(check, phases)

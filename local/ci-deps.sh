@@ -12,6 +12,11 @@ need build-essential cc --version
 need make make --version
 need curl curl --version
 need openssl openssl version
+need jq jq --version
+# Client libraries and a browser, for the end-to-end tests.
+need nodejs node -e 'process.exit(process.versions.node.split(".")[0] >= 18 ? 0 : 1)'
+need npm npm --version
+need chromium sh -c 'command -v chromium || command -v chromium-browser || command -v google-chrome'
 need python3-venv "${PYTHON:-python3}" -c 'import ensurepip, venv'
 
 [ -n "$missing" ] || { echo "All system packages are present."; exit 0; }

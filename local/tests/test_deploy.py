@@ -17,6 +17,10 @@ from stack import REPO, Stack, running_port
 TEMPLATE = cloudformation.load(REPO / "template.yaml")
 
 
+def local_parameters() -> dict[str, str]:
+    return deploy.local_parameters(Stack(Path("/nonexistent"), 4566), TEMPLATE)
+
+
 class Numbers(unittest.TestCase):
     def test_references_to_numbers_become_numbers_except_in_an_environment(self):
         local = deploy.with_numbers(TEMPLATE, {"EventWorkerTimeoutSeconds": "2", "WorkerConcurrency": "7"})
@@ -29,10 +33,10 @@ class Numbers(unittest.TestCase):
 
 class Parameters(unittest.TestCase):
     def test_what_differs_locally_is_a_parameter_of_the_template(self):
-        deploy.refuse_unknown(deploy.local_parameters(), TEMPLATE)
+        deploy.refuse_unknown(local_parameters(), TEMPLATE)
 
     def test_one_address_of_all_callers_is_not_locked_out(self):
-        self.assertEqual(deploy.local_parameters()["LimitFailedAuthentication"], "false")
+        self.assertEqual(local_parameters()["LimitFailedAuthentication"], "false")
         self.assertEqual(TEMPLATE["Parameters"]["LimitFailedAuthentication"]["Default"], "true")
 
 

@@ -35,17 +35,18 @@ impl ETag {
         Self { weak: false, tag: revision.to_string() }
     }
 
+    /// The revision whose strong tag it is, if it is one.
+    pub fn as_revision(&self) -> Option<u64> {
+        let revision = self.tag.parse().ok()?;
+        (Self::revision(revision) == *self).then_some(revision)
+    }
+
     /// The tag that `text` is, as a header has it: `"7"` or `W/"7"`.
     pub fn parse(text: &str) -> Option<Self> {
         match tag(text)? {
             (tag, "") => Some(tag),
             _ => None,
         }
-    }
-
-    /// The revision that it names, if it names one.
-    pub fn as_revision(&self) -> Option<u64> {
-        self.tag.parse().ok().filter(|_| !self.weak)
     }
 
     /// Whether both name the same bytes: neither is weak.
@@ -191,6 +192,14 @@ mod tests {
         for text in ["", ",", "7", "\"7", "W/7", "w/\"7\"", "\"a\" \"b\"", "*, \"a\"", "\"a b\"", &many] {
             let error = Condition::parse("If-Match", text).unwrap_err();
             assert_eq!(error.field_errors()[0].field, "If-Match", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_revision_is_known_by_its_own_tag_only() {
+        assert_eq!(etag("\"7\"").as_revision(), Some(7));
+        for other in ["W/\"7\"", "\"07\"", "\"+7\"", "\"7a\"", "\"\"", "\"99999999999999999999\""] {
+            assert_eq!(etag(other).as_revision(), None, "{other}");
         }
     }
 

@@ -20,6 +20,7 @@ mod aws;
 mod cases;
 mod client;
 mod hub;
+mod program;
 mod signing;
 mod stack;
 mod wait;

@@ -139,29 +139,41 @@ fn binaries() -> Result<PathBuf, String> {
     if let Some(directory) = env::var_os("CAUSEWAY_TEST_BIN_DIR") {
         return Ok(directory.into());
     }
-    let tests = env::current_exe().map_err(|error| error.to_string())?;
-    let directory = tests.ancestors().nth(2).unwrap_or(&tests).to_owned();
+    let directory = profile()?;
     for function in FUNCTIONS {
         check(&directory, function)?;
     }
     Ok(directory)
 }
 
+/// The directory that cargo built this test's profile to.
+fn profile() -> Result<PathBuf, String> {
+    let tests = env::current_exe().map_err(|error| error.to_string())?;
+    Ok(tests.ancestors().nth(2).unwrap_or(&tests).to_owned())
+}
+
+/// The example program `name`, which must be built from what is in the working tree.
+pub fn example(name: &str) -> Result<PathBuf, String> {
+    let directory = profile()?.join("examples");
+    check(&directory, name)?;
+    Ok(directory.join(name))
+}
+
 /// Refuses a binary that is not built from what is in the working tree: `cargo test` does not build it.
 fn check(directory: &Path, function: &str) -> Result<(), String> {
-    let stale = |why: String| format!("{why}: run `cargo build --workspace` first, or `make e2e`.");
+    let stale =
+        |why: String| format!("{why}: run `cargo build --workspace --bins --examples` first, or `make e2e`.");
     let binary = directory.join(function);
-    let built_at =
-        modified(&binary).ok_or_else(|| stale(format!("The function {} is not built", binary.display())))?;
+    let built_at = modified(&binary).ok_or_else(|| stale(format!("{} is not built", binary.display())))?;
     let sources = fs::read_to_string(binary.with_extension("d")).unwrap_or_default();
     let sources = sources.split_once(": ").map_or("", |(_, sources)| sources).replace("\\ ", "\u{0}");
     for source in sources.split_whitespace().map(|source| PathBuf::from(source.replace('\u{0}', " "))) {
         if !source.starts_with(repository()) {
             let from = source.display();
-            return Err(stale(format!("The function {function} was built from {from}, not from here")));
+            return Err(stale(format!("{function} was built from {from}, not from here")));
         }
         if modified(&source).is_none_or(|changed_at| changed_at > built_at) {
-            return Err(stale(format!("The function {function} is older than {}", source.display())));
+            return Err(stale(format!("{function} is older than {}", source.display())));
         }
     }
     Ok(())

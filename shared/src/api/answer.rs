@@ -30,26 +30,18 @@ fn value(data: &impl Serialize) -> Result<Value> {
 /// 200 and one thing: `{"data": …}`.
 pub struct One<T> {
     data: T,
-    etag: Option<String>,
 }
 
 impl<T> One<T> {
     /// `data`.
     pub fn of(data: T) -> Self {
-        Self { data, etag: None }
-    }
-
-    /// With its `ETag`, quotes and all.
-    #[must_use]
-    pub fn with_etag(mut self, etag: String) -> Self {
-        self.etag = Some(etag);
-        self
+        Self { data }
     }
 }
 
 impl<T: Serialize + JsonSchema> Answer for One<T> {
     fn respond(self) -> Result<Response> {
-        Ok(tagged(Response::data(StatusCode::OK, value(&self.data)?), self.etag.as_deref()))
+        Ok(Response::data(StatusCode::OK, value(&self.data)?))
     }
 
     #[cfg(test)]
@@ -58,68 +50,34 @@ impl<T: Serialize + JsonSchema> Answer for One<T> {
     }
 }
 
-/// 200 and one thing that has revisions: its `ETag` is the one it is at.
-pub struct Tagged<T> {
-    data: T,
-    revision: u64,
-}
-
-impl<T> Tagged<T> {
-    /// `data` at `revision`.
-    pub fn of(data: T, revision: u64) -> Self {
-        Self { data, revision }
-    }
-}
-
-impl<T: Serialize + JsonSchema> Answer for Tagged<T> {
-    fn respond(self) -> Result<Response> {
-        let tag = ETag::revision(self.revision).to_string();
-        Ok(Response::data(StatusCode::OK, value(&self.data)?).with_header(header::ETAG, &tag))
-    }
-
-    #[cfg(test)]
-    fn describe(operation: &mut Operation<'_>) {
-        operation.answers_one::<T>(200, &["ETag"]);
-    }
-}
-
 /// 201, `Location` and the new thing; or 200 where it replaced one.
 pub struct Created<T> {
     data: T,
     /// Where the new thing is; nothing where it replaced one.
     location: Option<String>,
-    etag: Option<String>,
 }
 
 impl<T> Created<T> {
     /// `data` is new, at `location`.
     pub fn at(location: String, data: T) -> Self {
-        Self { data, location: Some(location), etag: None }
+        Self { data, location: Some(location) }
     }
 
     /// `data` replaced what was there.
     pub fn replaced(data: T) -> Self {
-        Self { data, location: None, etag: None }
-    }
-
-    /// With its `ETag`, quotes and all.
-    #[must_use]
-    pub fn with_etag(mut self, etag: String) -> Self {
-        self.etag = Some(etag);
-        self
+        Self { data, location: None }
     }
 }
 
 impl<T: Serialize + JsonSchema> Answer for Created<T> {
     fn respond(self) -> Result<Response> {
         let data = value(&self.data)?;
-        let response = match &self.location {
+        Ok(match &self.location {
             Some(location) => {
                 Response::data(StatusCode::CREATED, data).with_header(header::LOCATION, location)
             }
             None => Response::data(StatusCode::OK, data),
-        };
-        Ok(tagged(response, self.etag.as_deref()))
+        })
     }
 
     #[cfg(test)]
@@ -128,6 +86,31 @@ impl<T: Serialize + JsonSchema> Answer for Created<T> {
         if operation.method() == "PUT" {
             operation.answers_one::<T>(200, &[]);
         }
+    }
+}
+
+/// An answer with its `ETag`.
+pub struct Tagged<A> {
+    answer: A,
+    etag: ETag,
+}
+
+impl<A> Tagged<A> {
+    /// `answer` shows this revision of something.
+    pub fn revision(revision: u64, answer: A) -> Self {
+        Self { answer, etag: ETag::revision(revision) }
+    }
+}
+
+impl<A: Answer> Answer for Tagged<A> {
+    fn respond(self) -> Result<Response> {
+        Ok(self.answer.respond()?.with_header(header::ETAG, &self.etag.to_string()))
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        A::describe(operation);
+        operation.tags_answers();
     }
 }
 
@@ -246,7 +229,13 @@ impl Answer for Nothing {
     }
 }
 
-/// 200 and a page or file, as it is.
+/// What a page may do: load from where it came from, and nothing else. No script or style in its text runs.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// How long browsers keep pages and files: they change with a deployment, all at once.
+const ASSET_CACHE_CONTROL: &str = "public, max-age=60";
+
+/// 200 and a page or file that is part of the program, as it is.
 pub struct Asset {
     /// Its media type.
     pub content_type: &'static str,
@@ -256,18 +245,20 @@ pub struct Asset {
 
 impl Answer for Asset {
     fn respond(self) -> Result<Response> {
-        Ok(Response::asset(self.content_type, self.text))
+        let response = Response::asset(self.content_type, self.text)
+            .with_header(header::CACHE_CONTROL, ASSET_CACHE_CONTROL)
+            .with_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        Ok(if self.content_type.starts_with("text/html") {
+            response
+                .with_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
+                .with_header(header::REFERRER_POLICY, "no-referrer")
+        } else {
+            response
+        })
     }
 
     #[cfg(test)]
     fn describe(operation: &mut Operation<'_>) {
         operation.answers_asset();
-    }
-}
-
-fn tagged(response: Response, etag: Option<&str>) -> Response {
-    match etag {
-        Some(etag) => response.with_header(header::ETAG, etag),
-        None => response,
     }
 }

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use http::header;
-
 use super::{Services, version};
 use crate::{
     Error, Result,
     auth::{Caller, Permission, Principal, permit},
     documents::{DocName, DocType, DocumentKey, Editor, IdempotencyKey, Receipt},
-    etag::{Condition, ETag},
     trigger::http::Request,
 };
 
@@ -57,20 +54,11 @@ impl Call<'_> {
         Editor::new(Arc::clone(&self.services.documents), Arc::clone(&self.services.clock))
     }
 
-    /// The revisions that `If-Match` names; none if any will do.
-    pub fn if_match(&self) -> Result<Option<Vec<u64>>> {
-        let Some(value) = self.request.headers.get(header::IF_MATCH) else { return Ok(None) };
-        Ok(match Condition::parse("If-Match", value.to_str().unwrap_or_default())? {
-            Condition::Any => None,
-            Condition::Tags(tags) => Some(tags.iter().filter_map(ETag::as_revision).collect()),
-        })
-    }
-
     /// The receipt that `Idempotency-Key` asks for, if it is sent.
     pub fn receipt(&self) -> Result<Option<Receipt>> {
         let Some(value) = self.request.headers.get("idempotency-key") else { return Ok(None) };
         let key = IdempotencyKey::parse(value.to_str().unwrap_or_default())?;
-        let caller = self.caller.as_ref().ok_or_else(|| Error::internal("nobody asks for a receipt"))?;
+        let caller = self.caller()?;
         let mut query: Vec<(&String, &String)> = self.request.query.iter().collect();
         query.sort();
         let query = crate::dynamo::json(&query)?;
@@ -86,8 +74,12 @@ impl Call<'_> {
 
     /// Who asks.
     pub fn principal(&self) -> Result<&Principal> {
-        let caller = self.caller.as_ref();
-        caller.map(|caller| &caller.principal).ok_or_else(|| Error::internal("a public route asks who calls"))
+        self.caller().map(|caller| &caller.principal)
+    }
+
+    /// Who asks, with the key they sent.
+    pub fn caller(&self) -> Result<&Caller> {
+        self.caller.as_ref().ok_or_else(|| Error::internal("a public route asks who calls"))
     }
 
     /// Who asks, by name.

@@ -34,7 +34,9 @@ impl Guard {
         };
         let address = request.source_address.as_deref().unwrap_or_default();
         if let Some(error) = self.failed_authentications.blocked(address) {
-            return Err(error);
+            // Others at the address are not kept out: who is known is let in, without a call for anyone.
+            let known = presented.ok().and_then(|key| self.keys.remembered_caller(&key));
+            return known.map(Some).ok_or(error);
         }
         let caller = match presented {
             Ok(key) => self.keys.caller(&key).await,

@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+#[cfg(test)]
+use serde_json::json;
 
 use super::Call;
 #[cfg(test)]
@@ -41,7 +43,7 @@ impl<T: DeserializeOwned + JsonSchema> Input for Query<T> {
     fn read(call: &Call<'_>) -> Result<Self> {
         // An unset variable of the caller's is no unfiltered answer either.
         if let Some((name, _)) = call.query().find(|(_, value)| value.is_empty()) {
-            return Err(Error::field(name, "missing", "is given without a value"));
+            return Err(Error::field(cut(name), "missing", "is given without a value"));
         }
         let text = serde_urlencoded::to_string(call.query().collect::<Vec<_>>()).map_err(Error::internal)?;
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
@@ -77,24 +79,6 @@ impl<T: DeserializeOwned + JsonSchema> Input for Json<T> {
     }
 }
 
-/// `If-Match`: the handler reads it by [`Call::if_match`]; this checks and describes it.
-pub struct IfMatch;
-
-impl Input for IfMatch {
-    fn read(call: &Call<'_>) -> Result<Self> {
-        call.if_match().map(|_| Self)
-    }
-
-    #[cfg(test)]
-    fn describe(operation: &mut Operation<'_>) {
-        operation.header(
-            "If-Match",
-            "The `ETag` of the version that was seen; of another one nothing is changed (412).",
-        );
-        operation.fails(ErrorCode::PreconditionFailed);
-    }
-}
-
 /// `Idempotency-Key`: makes a request safe to repeat for 24 hours (draft-ietf-httpapi-idempotency-key-header).
 pub struct Repeatable(pub Option<Receipt>);
 
@@ -108,6 +92,7 @@ impl Input for Repeatable {
         operation.header(
             "Idempotency-Key",
             "1 to 255 characters of your own, a UUID say: a repeat within 24 hours has the same answer and no second effect.",
+            &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" }),
         );
         operation.fails(ErrorCode::IdempotencyInFlight);
         operation.fails(ErrorCode::IdempotencyKeyReused);
@@ -138,13 +123,23 @@ fn named(detail: &str) -> Option<String> {
     rest.split('`').next().map(ToOwned::to_owned)
 }
 
-fn fault_of(field: String, detail: &str) -> Error {
+/// The most characters of what was sent that a refusal repeats: an answer has its limit too.
+const MAX_REPEATED: usize = 300;
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_REPEATED) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn fault_of(field: impl AsRef<str>, detail: &str) -> Error {
     let code = match detail {
         _ if detail.starts_with("missing field") => "missing",
         _ if detail.starts_with("unknown field") => "unknown",
         _ => "invalid",
     };
-    Error::field(field, code, detail)
+    Error::field(cut(field.as_ref()), code, cut(detail))
 }
 
 /// Where a fault is, as a JSON pointer; of a part chosen by its type, where that part begins.
@@ -163,7 +158,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 /// Refuses a query or a body that no argument reads.
 pub fn refuse_unread(call: &Call<'_>, reads_query: bool, reads_body: bool) -> Result<()> {
     if !reads_query && let Some((name, _)) = call.query().next() {
-        return Err(Error::field(name, "unknown", "this route takes no parameters in its query"));
+        return Err(Error::field(cut(name), "unknown", "this route takes no parameters in its query"));
     }
     let method = call.request.method.as_str();
     let may_have_body = matches!(method, "POST" | "PUT" | "PATCH");

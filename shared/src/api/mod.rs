@@ -7,13 +7,21 @@
 //! A handler is a function of a [`Call`] and its typed inputs; adding an endpoint is that function and its line
 //! in the table.
 
+#[cfg(test)]
+mod access_tests;
 pub mod answer;
 mod call;
+mod condition;
 mod endpoint;
 mod guard;
+#[cfg(test)]
+mod hostile;
 pub mod input;
+mod named;
 #[cfg(test)]
 mod openapi;
+#[cfg(test)]
+mod permissions;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -208,5 +216,6 @@ fn authorise(route: &Route, call: &Call<'_>) -> Result<()> {
         Access::ReadOperations => call.permit(Permission::ReadOperations),
         Access::Replay => call.permit(Permission::Replay),
         Access::ManageConnectors => call.permit(Permission::ManageConnectors),
+        Access::ManageUsers => call.permit(Permission::ManageUsers),
     }
 }

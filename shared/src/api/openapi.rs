@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     router::{Access, ROUTES, Route},
+    site,
     v1::{self, notice},
     version,
 };
@@ -44,25 +45,9 @@ impl Operation<'_> {
                 "in": "query",
                 "required": required.contains(&name.as_str()),
                 "description": description.unwrap_or_default(),
-                "schema": not_null(property),
+                "schema": not_empty(not_null(property)),
             }));
         }
-    }
-
-    /// It reads the header `name`.
-    pub fn header(&mut self, name: &str, description: &str) {
-        self.parameters.push(json!({
-            "name": name,
-            "in": "header",
-            "required": false,
-            "description": description,
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
-        }));
-    }
-
-    /// It may fail so.
-    pub fn fails(&mut self, code: ErrorCode) {
-        self.failures.push(code);
     }
 
     /// It reads `T` from the body, JSON.
@@ -93,6 +78,25 @@ impl Operation<'_> {
                 "application/x-www-form-urlencoded": { "schema": schema },
             },
         }));
+    }
+
+    /// It reads the header `name`, if it is there.
+    pub fn header(&mut self, name: &str, description: &str, schema: &Value) {
+        self.parameters.push(json!({
+            "name": name, "in": "header", "required": false, "description": description, "schema": schema,
+        }));
+    }
+
+    /// It may fail so, for something that it reads.
+    pub fn fails(&mut self, code: ErrorCode) {
+        self.failures.push(code);
+    }
+
+    /// Its answers so far have an `ETag`.
+    pub fn tags_answers(&mut self) {
+        for (_, answer) in &mut self.answers {
+            answer["headers"]["ETag"] = json!({ "schema": { "type": "string" } });
+        }
     }
 
     /// It reads the version that is asked for.
@@ -144,6 +148,10 @@ impl Operation<'_> {
             "page": { "$ref": "#/components/schemas/Page" },
         });
         self.answers_object(200, &properties, &["data", "page"], headers);
+        let links = item_links(self.route.path);
+        if let Some((_, answer)) = self.answers.last_mut().filter(|_| !links.is_empty()) {
+            answer["links"] = links.into();
+        }
     }
 
     /// It answers 204.
@@ -153,7 +161,12 @@ impl Operation<'_> {
 
     /// It answers 200 with a page or file.
     pub fn answers_asset(&mut self) {
-        let content_type = if self.route.path.contains('.') { "application/json" } else { "text/html" };
+        let content_type = match self.route.path.rsplit_once('.') {
+            Some((_, "json")) => "application/json",
+            Some((_, "js")) => "text/javascript",
+            Some((_, "css")) => "text/css",
+            _ => "text/html",
+        };
         self.answers
             .push((200, json!({ "description": "The page or file", "content": { content_type: {} } })));
     }
@@ -233,8 +246,38 @@ fn not_null(mut schema: Value) -> Value {
     schema
 }
 
+/// What can be asked about the first item of a list at `path`: the routes that go on with a parameter.
+fn item_links(path: &str) -> Map<String, Value> {
+    let parameters_of =
+        |path: &'static str| path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    let below = ROUTES.iter().filter_map(|route| {
+        let rest = route.path.strip_prefix(path)?.strip_prefix("/{")?;
+        let item = rest.split('}').next()?.trim_start_matches('*');
+        let field = if item == "id" { "id" } else { "name" };
+        let parameters: Map<String, Value> = parameters_of(route.path)
+            .map(|name| name.trim_start_matches('*'))
+            .map(|name| {
+                let from_item = format!("$response.body#/data/0/{field}");
+                let value = if name == item { from_item } else { format!("$request.path.{name}") };
+                (name.to_owned(), value.into())
+            })
+            .collect();
+        let id = operation_id(route);
+        Some((id.clone(), json!({ "operationId": id, "parameters": parameters })))
+    });
+    below.collect()
+}
+
+/// A parameter without a value is refused.
+fn not_empty(mut schema: Value) -> Value {
+    if schema["type"] == "string" && schema.get("format").is_none() && schema.get("minLength").is_none() {
+        schema["minLength"] = 1.into();
+    }
+    schema
+}
+
 /// The failures of a route, by status.
-fn failures(route: &Route, has_body: bool, more: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
+fn failures(route: &Route, has_body: bool, of_inputs: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
     use ErrorCode as E;
     let mut codes = vec![E::InvalidInput, E::RouteNotFound, E::InternalError, E::DependencyUnavailable];
     if route.access != Access::Public {
@@ -255,7 +298,7 @@ fn failures(route: &Route, has_body: bool, more: &[ErrorCode]) -> BTreeMap<u16, 
         codes.push(E::RateLimited);
     }
     codes.extend(route.failures);
-    codes.extend(more);
+    codes.extend(of_inputs);
     let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();
     for code in codes {
         let status = super::failure(&Error::new(code, ""), route.path).status.as_u16();
@@ -290,12 +333,29 @@ fn path_parameters(path: &str) -> Vec<Value> {
                     "doctype" => "The DocType, e.g. `Sales Order`.",
                     "name" => "The document's name; a `/` in it may stand as it is.",
                     "connector" => "The connector's name.",
+                    "guide" => "The guide's name.",
+                    "user" => "The user's name.",
+                    "role" => "The role's name.",
                     _ => "The id.",
                 },
-                "schema": { "type": "string", "minLength": 1 },
+                "schema": path_parameter(name),
             })
         })
         .collect()
+}
+
+/// What `DocType::new` takes: no white space at its ends, no control characters, no `#` or `/`.
+const DOCTYPE: &str = r"^[^\s\x00-\x1f\x7f-\x9f#/]([^\x00-\x1f\x7f-\x9f#/]*[^\s\x00-\x1f\x7f-\x9f#/])?$";
+/// What `DocName::new` takes.
+const NAME: &str = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$";
+
+fn path_parameter(name: &str) -> Value {
+    match name {
+        "guide" => json!({ "enum": site::GUIDES.iter().map(|guide| guide.name).collect::<Vec<_>>() }),
+        "doctype" => json!({ "type": "string", "minLength": 1, "maxLength": 560, "pattern": DOCTYPE }),
+        "name" => json!({ "type": "string", "minLength": 1, "maxLength": 560, "pattern": NAME }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    }
 }
 
 /// `GET /v2/documents/{doctype}` is `getDocumentsByDoctype`.
@@ -321,6 +381,7 @@ pub fn permissions(access: Access) -> Vec<String> {
         Access::ReadOperations => "read_operations",
         Access::Replay => "replay",
         Access::ManageConnectors => "manage_connectors",
+        Access::ManageUsers => "manage_users",
         Access::ReadOf(doctype) => return vec![format!("read {doctype}")],
         Access::Named(verb) => return vec![format!("{verb} {{doctype}}")],
     };
@@ -360,7 +421,8 @@ pub fn document() -> Value {
             "summary": "A serverless integration hub for ERPNext.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
-        "servers": [{ "url": "/" }],
+        // Relative to this document, which may live below a path.
+        "servers": [{ "url": "." }],
         "security": [{ "ApiKey": [] }, { "Authorization": [] }],
         "paths": paths,
         "components": {

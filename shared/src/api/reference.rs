@@ -7,15 +7,18 @@ use super::{ROUTES, openapi};
 use crate::{Error, ErrorCode, trigger::http::Response, webhook};
 
 /// The pages whose links are checked.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/api.md",
+    "docs/authentication.md",
     "docs/configuration.md",
     "docs/connectors.md",
     "docs/errors.md",
+    "docs/examples.md",
+    "docs/migration-v1-to-v2.md",
     "docs/rate-limits.md",
     "docs/routes.md",
     "docs/v1.md",
@@ -30,7 +33,7 @@ fn read(page: &str) -> String {
 }
 
 /// `docs/errors.md` as it has to be.
-fn errors_page() -> String {
+pub fn errors_page() -> String {
     let mut page = String::from(
         "# Errors\n\n\
          <!-- Generated from `ErrorCode`: UPDATE_DOCS=1 cargo test --workspace --lib reference -->\n\n\
@@ -81,6 +84,35 @@ fn routes_page() -> String {
     page
 }
 
+/// The programs of `docs/examples`, which the end-to-end tests run: file, language, and what its code block is called.
+const EXAMPLES: [(&str, &str, &str); 4] = [
+    ("curl.sh", "curl", "sh"),
+    ("python.py", "Python", "python"),
+    ("javascript.mjs", "JavaScript", "js"),
+    ("rust.rs", "Rust", "rust"),
+];
+
+/// `docs/examples.md` as it has to be.
+pub fn examples_page() -> String {
+    let mut page = String::from(
+        "# Examples\n\n\
+         <!-- Generated from docs/examples: UPDATE_DOCS=1 cargo test --workspace --lib reference -->\n\n\
+         One program in four languages; each is run by the tests as it stands here. It\n\n\
+         1. sends its key ([authentication](authentication.md)), and waits where it is asked to \
+         ([rate limits](rate-limits.md)),\n\
+         2. creates a document, so that a repeat creates no second one,\n\
+         3. reads it, pages through a list, and filters one,\n\
+         4. tells errors from each other by their [code](errors.md),\n\
+         5. updates the document, if nobody else did since it was read.\n\n\
+         `API_URL` and `API_KEY` come from the environment; on the local stack: `. .local/env`.\n",
+    );
+    for (file, language, block) in EXAMPLES {
+        let code = read(&format!("docs/examples/{file}"));
+        write!(page, "\n## {language}\n\n```{block}\n{}\n```\n", code.trim_end()).unwrap();
+    }
+    page
+}
+
 /// The targets of a page's links, but for those to other sites.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
@@ -90,9 +122,13 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 /// The anchors that GitHub gives a page's headings.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
-    let plain = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());
-    let kept = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
-    plain.map(|heading| heading.chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")).collect()
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
+/// The anchor that GitHub gives a heading.
+pub fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+    heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
 }
 
 #[test]
@@ -103,6 +139,19 @@ fn the_error_reference_is_the_code() {
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(written == page, "docs/errors.md is stale: UPDATE_DOCS=1 cargo test --workspace --lib reference");
+}
+
+#[test]
+fn the_examples_are_the_programs() {
+    let (page, path) = (examples_page(), at("docs/examples.md"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/examples.md is stale: UPDATE_DOCS=1 cargo test --workspace --lib reference"
+    );
 }
 
 #[test]

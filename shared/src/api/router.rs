@@ -9,7 +9,9 @@ use super::{
     endpoint::invoke,
     site,
     v1::{auth, client, point_of_sale, resource, service},
-    v2::{connector_status, connectors, documents, items, logs, parked, reports, root},
+    v2::{
+        connector_status, connectors, documents, items, keys, logs, me, parked, reports, roles, root, users,
+    },
 };
 #[cfg(test)]
 use super::{endpoint::describe, openapi::Operation};
@@ -38,6 +40,8 @@ pub enum Access {
     Replay,
     /// To manage connectors.
     ManageConnectors,
+    /// To manage users, roles and API keys.
+    ManageUsers,
     /// A valid key, and this for the DocType that the arguments name: the handler asks.
     Named(&'static str),
 }
@@ -103,6 +107,10 @@ pub const ROUTES: &[Route] = routes! {
     "Service" {
         GET "/health" Public Free site::health, "Whether the API answers";
         GET "/openapi.json" Public Free site::openapi, "This description";
+        GET "/docs" Public Free site::docs, "This description as a page, to read and to try";
+        GET "/docs/app.css" Public Free site::style, "The style of the pages";
+        GET "/docs/app.js" Public Free site::script, "The script of the page";
+        GET "/docs/{guide}" Public Free site::guide, "A guide, as a page";
         GET "/v2" Public Free root::get, "Version and features of this API";
     }
     "Documents" {
@@ -134,11 +142,34 @@ pub const ROUTES: &[Route] = routes! {
         GET "/v2/connectors" ManageConnectors Admin connectors::list, "Lists connectors";
         GET "/v2/connectors/{connector}" ManageConnectors Admin connectors::get, "Gets a connector's settings",
             [UnknownConnector];
-        PUT "/v2/connectors/{connector}" ManageConnectors Admin connectors::put, "Creates or replaces a connector's settings";
+        PUT "/v2/connectors/{connector}" ManageConnectors Admin connectors::put, "Creates or replaces a connector's settings",
+            [RevisionConflict];
         GET "/v2/connectors/{connector}/webhook-address" ManageConnectors Admin connector_status::webhook_address,
             "Gets the address a provider posts to", [UnknownConnector];
         GET "/v2/connectors/{connector}/health" ManageConnectors Admin connector_status::health,
             "How a connector does", [UnknownConnector];
+    }
+    "Users, roles and API keys" {
+        GET "/v2/me" Key Read me::get, "Who asks, and what they may do";
+        GET "/v2/api-keys" ManageUsers Admin keys::list, "Lists API keys";
+        POST "/v2/api-keys" ManageUsers Admin keys::create, "Makes an API key, and shows its secret this once";
+        GET "/v2/api-keys/{id}" ManageUsers Admin keys::get, "Gets an API key", [ApiKeyNotFound];
+        PATCH "/v2/api-keys/{id}" ManageUsers Admin keys::update, "Changes an API key",
+            [ApiKeyNotFound, BuiltIn, RevisionConflict];
+        DELETE "/v2/api-keys/{id}" ManageUsers Admin keys::delete, "Removes an API key",
+            [ApiKeyNotFound, BuiltIn, RevisionConflict];
+        POST "/v2/api-keys/{id}/rotate" ManageUsers Admin keys::rotate, "Gives an API key a new secret, and shows it this once",
+            [ApiKeyNotFound, BuiltIn, RevisionConflict];
+        GET "/v2/users" ManageUsers Admin users::list, "Lists users";
+        GET "/v2/users/{user}" ManageUsers Admin users::get, "Gets a user", [UserNotFound];
+        PUT "/v2/users/{user}" ManageUsers Admin users::put, "Creates or replaces a user", [BuiltIn, RevisionConflict];
+        DELETE "/v2/users/{user}" ManageUsers Admin users::delete, "Removes a user, whose keys work no more",
+            [UserNotFound, BuiltIn, RevisionConflict];
+        GET "/v2/roles" ManageUsers Admin roles::list, "Lists roles";
+        GET "/v2/roles/{role}" ManageUsers Admin roles::get, "Gets a role", [RoleNotFound];
+        PUT "/v2/roles/{role}" ManageUsers Admin roles::put, "Creates or replaces a role", [BuiltIn, RevisionConflict];
+        DELETE "/v2/roles/{role}" ManageUsers Admin roles::delete, "Removes a role",
+            [RoleNotFound, BuiltIn, RevisionConflict];
     }
     "Version 1" {
         GET "/api" Public Free service::version, "What a version of the API is";
@@ -282,9 +313,8 @@ mod tests {
     #[test]
     fn only_what_says_nothing_about_anyone_is_public() {
         let public: Vec<_> = ROUTES.iter().filter(|r| r.access == Access::Public).map(|r| r.path).collect();
-        assert_eq!(
-            public,
-            ["/health", "/openapi.json", "/v2", "/api", "/", "/api/method/ping", "/api/method/ping"]
-        );
+        let site = ["/openapi.json", "/docs", "/docs/app.css", "/docs/app.js", "/docs/{guide}"];
+        let v1 = ["/api", "/", "/api/method/ping", "/api/method/ping"];
+        assert_eq!(public, [&["/health"][..], &site, &["/v2"], &v1].concat());
     }
 }

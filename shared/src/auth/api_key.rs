@@ -61,6 +61,11 @@ pub struct KeyRecord {
 }
 
 impl ApiKey {
+    /// Counts its changes; 0 for the key the deployment made.
+    pub fn revision(&self) -> u64 {
+        self.record.as_ref().map_or(0, |record| record.revision)
+    }
+
     /// The key the deployment made.
     pub(super) fn built_in() -> Self {
         Self {

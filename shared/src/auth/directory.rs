@@ -53,10 +53,17 @@ impl Directory {
         let expected = self.last_roles(name)?;
         let (user, early) = tokio::join!(self.user(name, age), self.roles_of(&expected, age));
         let Some(user) = user? else { return Ok(None) };
-        let since = user.recorded().filter(|_| !User::names().contains(&name)).map(|record| record.creation);
-        let user = user.value().clone();
-        let roles = if user.roles == expected { early? } else { self.roles_of(&user.roles, age).await? };
-        Ok(Some(Account { user, roles, since }))
+        let roles = &user.value().roles;
+        let roles = if *roles == expected { early? } else { self.roles_of(roles, age).await? };
+        Ok(Some(account(&user, roles)))
+    }
+
+    /// The user `name` with their roles, if all of that is remembered. Reads nothing.
+    pub(super) fn remembered(&self, name: &str) -> Option<Account> {
+        let user = self.known_users.remembered(name)?;
+        // Of a role that does not exist nothing is remembered: who has one is read again.
+        let roles = user.value().roles.iter().map(|role| self.known_roles.remembered(role));
+        Some(account(&user, roles.collect::<Option<_>>()?))
     }
 
     /// Forgets the user `name`, who has just been changed.
@@ -91,6 +98,12 @@ impl Directory {
         }
         Ok(User::built_in(name)?.map(|user| user.roles).unwrap_or_default())
     }
+}
+
+fn account(user: &Known<User>, roles: Vec<Arc<Role>>) -> Account {
+    let replaces_none = !User::names().contains(&user.value().name.as_str());
+    let since = user.recorded().filter(|_| replaces_none).map(|record| record.creation);
+    Account { user: user.value().clone(), roles, since }
 }
 
 /// The error that there is no user of that name to act as.

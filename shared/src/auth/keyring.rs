@@ -8,7 +8,9 @@ use std::sync::Arc;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{
@@ -22,7 +24,7 @@ use super::{
 use crate::{
     Error, ErrorCode, Result,
     clock::Clock,
-    documents::{DocumentStore, Expect, Page, Recorded, Records, Saved},
+    documents::{DocumentStore, Expect, Page, Receipt, Recorded, Records, Saved},
     error::Faults,
     id::{IdKind, fresh},
     secrets::Secret,
@@ -36,29 +38,56 @@ pub const DEFAULT_GRACE_SECONDS: u32 = 3_600;
 pub const MAX_GRACE_SECONDS: u32 = 7 * 86_400;
 
 /// What a new key is to be.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({ "user": "integrations@causeway", "description": "The shop" }))]
 pub struct NewKey {
-    /// As whom its callers act.
+    /// As whom its callers act: the name of an enabled user.
+    #[schemars(length(min = 1, max = 140))]
     pub user: String,
     /// What it is for, at most 140 characters.
     #[serde(default)]
+    #[schemars(length(max = 140))]
     pub description: String,
-    /// When it stops being accepted; never without it.
+    /// When it stops being accepted, in the future; never without it.
     #[serde(default)]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub expires_at: Option<Timestamp>,
 }
 
-/// What is to change in a key; what is `None` stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// What is to change in a key, as a JSON Merge Patch (RFC 7396); what is not there stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(example = serde_json::json!({ "enabled": false }), transform = without_defaults)]
 pub struct KeyChanges {
-    /// What it is for.
+    /// What it is for, at most 140 characters; `null` for nothing.
+    #[serde(deserialize_with = "text_or_nothing")]
+    #[schemars(length(max = 140))]
     pub description: Option<String>,
-    /// When it stops being accepted.
+    /// When it stops being accepted, in the future; `null` for never.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub expires_at: ExpiryChange,
     /// Whether it is accepted.
+    #[serde(deserialize_with = "not_null")]
+    #[schemars(with = "bool")]
     pub enabled: Option<bool>,
+}
+
+/// What is not there stays as it is, which is no value that could be sent.
+fn without_defaults(schema: &mut Schema) {
+    for property in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        property.1.as_object_mut().map(|property| property.shift_remove("default"));
+    }
+}
+
+/// What is there, `null` for the empty text.
+fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(deserializer).map(|text| Some(text.unwrap_or_default()))
+}
+
+/// What is there, which `null` is not.
+fn not_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    bool::deserialize(deserializer).map(Some)
 }
 
 /// What becomes of a key's expiry. In JSON a time, or `null` for never.
@@ -91,11 +120,13 @@ impl ExpiryChange {
 }
 
 /// How a key gets a new secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(example = serde_json::json!({ "grace_seconds": 600 }))]
 pub struct Rotation {
-    /// How long the old secret is still accepted, 0 to 604,800 (seven days). With 0 no old one is, not even one whose
-    /// grace has not ended.
+    /// For how many seconds the old secret is still accepted, 0 to 604,800 (seven days); 3,600 if it is not given. With
+    /// 0 no old one is, not even one whose grace has not ended.
+    #[schemars(range(min = 0, max = MAX_GRACE_SECONDS))]
     pub grace_seconds: u32,
 }
 
@@ -147,8 +178,13 @@ impl Keyring {
         Ok(ApiKey::of(stored, self.clock.now()))
     }
 
-    /// Makes a key, and its secret, which is shown this once.
-    pub async fn create(&self, by: &Principal, new: &NewKey) -> Result<(ApiKey, Secret)> {
+    /// Makes a key, and its secret, which is shown this once: and to a repeat of the request, if it has a receipt.
+    pub async fn create(
+        &self,
+        by: &Principal,
+        new: &NewKey,
+        receipt: Option<Receipt>,
+    ) -> Result<(ApiKey, Secret)> {
         permit(by, Permission::ManageUsers)?;
         let now = self.clock.now();
         let account = self.directory.stored_account(&new.user).await?;
@@ -169,17 +205,21 @@ impl Keyring {
             enabled: true,
             expires_at: new.expires_at,
         };
-        let saved = self.records.put(&key, Some(Expect::Absent), &by.user).await?;
+        let receipt = receipt.map(|receipt| receipt.with_attachment(shown(&secret)));
+        let saved = self.records.put_once(&key, Some(Expect::Absent), &by.user, receipt).await?;
+        let secret = secret_of(saved.attachment, secret)?;
         Ok((ApiKey::of(saved.record, now), secret))
     }
 
-    /// Gives the key `id` a new secret, which is shown this once. The old one is accepted until its grace ends.
+    /// Gives the key `id` a new secret, which is shown this once, and to a repeat of the request. The old one is
+    /// accepted until its grace ends.
     pub async fn rotate(
         &self,
         by: &Principal,
         id: &str,
         rotation: Rotation,
         expect: Option<Expect>,
+        receipt: Option<Receipt>,
     ) -> Result<(ApiKey, Secret)> {
         let grace = rotation.grace_seconds;
         if grace > MAX_GRACE_SECONDS {
@@ -190,8 +230,10 @@ impl Keyring {
         let valid_until =
             (grace > 0).then(|| now.saturating_add(SignedDuration::from_secs(grace.into())).unwrap_or(now));
         let (secret, hash) = new_secret()?;
-        let key = self.change(by, id, expect, |key| key.rotate(hash, valid_until, now)).await?;
-        Ok((key, secret))
+        let receipt = receipt.map(|receipt| receipt.with_attachment(shown(&secret)));
+        let rotate = |key: &mut StoredKey| key.rotate(hash, valid_until, now);
+        let (key, attachment) = self.change(by, id, expect, receipt, rotate).await?;
+        Ok((key, secret_of(attachment, secret)?))
     }
 
     /// Changes the key `id`.
@@ -210,7 +252,7 @@ impl Keyring {
             key.expires_at = changes.expires_at.apply(key.expires_at);
             key.enabled = changes.enabled.unwrap_or(key.enabled);
         };
-        self.change(by, id, expect, apply).await
+        Ok(self.change(by, id, expect, None, apply).await?.0)
     }
 
     /// Removes the key `id`: it is not accepted any more, nowhere after 30 seconds.
@@ -227,15 +269,17 @@ impl Keyring {
         by: &Principal,
         id: &str,
         expect: Option<Expect>,
+        receipt: Option<Receipt>,
         apply: impl FnOnce(&mut StoredKey),
-    ) -> Result<ApiKey> {
+    ) -> Result<(ApiKey, Option<Value>)> {
         let mut stored = self.changeable(by, id).await?;
         apply(&mut stored.value);
         // What was read must still be there, whatever the caller has seen: a rotation must not undo another's.
         let expect = expect.unwrap_or(Expect::Revision(stored.revision));
-        let Saved { record, .. } = self.records.put(&stored.value, Some(expect), &by.user).await?;
+        let saved = self.records.put_once(&stored.value, Some(expect), &by.user, receipt).await;
         self.keys.forget(id);
-        Ok(ApiKey::of(record, self.clock.now()))
+        let Saved { record, attachment, .. } = saved?;
+        Ok((ApiKey::of(record, self.clock.now()), attachment))
     }
 
     /// The key `id`, which `by` may change.
@@ -262,6 +306,20 @@ fn check_expiry(faults: &mut Faults, expires_at: Option<Timestamp>, now: Timesta
 
 fn missing(id: &str) -> Error {
     Error::new(ErrorCode::ApiKeyNotFound, format!("there is no API key {id:?}"))
+}
+
+/// A secret as its receipt has it.
+fn shown(secret: &Secret) -> Value {
+    String::from_utf8_lossy(secret.expose()).into()
+}
+
+/// The secret that the first request made, where this one was its repeat, else the one it `made`.
+fn secret_of(attachment: Option<Value>, made: Secret) -> Result<Secret> {
+    match attachment {
+        None => Ok(made),
+        Some(Value::String(text)) => Ok(Secret::new(text)),
+        Some(_) => Err(Error::internal("the receipt of a new secret has none")),
+    }
 }
 
 /// A new secret and its hash.

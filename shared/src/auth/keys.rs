@@ -15,6 +15,7 @@ use super::{
     api_key::{ADMIN_KEY_ID, StoredKey, compare_with_nothing},
     memory::{Memory, TTL},
     presented_key::{SecretHash, invalid},
+    principal::Account,
     user::ADMINISTRATOR,
 };
 use crate::{
@@ -38,6 +39,8 @@ pub struct Caller {
     pub principal: Principal,
     /// The id of their key.
     pub key_id: String,
+    /// When their key stops being accepted, if it does.
+    pub expires_at: Option<Timestamp>,
     /// What only they can give: see [`Seal`].
     pub seal: Seal,
 }
@@ -53,9 +56,25 @@ pub struct ApiKeys {
     clock: Arc<dyn Clock>,
 }
 
+fn caller(key: &PresentedKey, principal: Principal, expires_at: Option<Timestamp>) -> Caller {
+    Caller { principal, key_id: key.id().to_owned(), expires_at, seal: key.seal().clone() }
+}
+
+/// Whether the key that is `stored`, whose secret was presented, lets in the user in `account`.
+fn verdict(stored: &StoredKey, account: Option<Account>) -> Result<Verdict> {
+    let Some(account) = account.filter(|account| account.since == stored.user_since) else {
+        return Ok(Verdict::Refused);
+    };
+    match account.principal() {
+        Ok(principal) => Ok(Verdict::Accepted(principal, stored.expires_at)),
+        Err(error) if error.code() == ErrorCode::PermissionDenied => Ok(Verdict::Refused),
+        Err(error) => Err(error),
+    }
+}
+
 /// What a look at a key showed.
 enum Verdict {
-    Accepted(Principal),
+    Accepted(Principal, Option<Timestamp>),
     Refused,
     Unknown,
 }
@@ -87,9 +106,32 @@ impl ApiKeys {
 
     /// Who presents `key`; `api_key_invalid` if it is unknown, wrong, disabled or expired, or its user may not act.
     pub async fn caller(&self, key: &PresentedKey) -> Result<Caller> {
-        let principal =
-            if key.id() == ADMIN_KEY_ID { self.admin(key).await? } else { self.user_of(key).await? };
-        Ok(Caller { principal, key_id: key.id().to_owned(), seal: key.seal().clone() })
+        let (principal, expires_at) = match key.id() {
+            ADMIN_KEY_ID => (self.admin(key).await?, None),
+            _ => self.user_of(key).await?,
+        };
+        Ok(caller(key, principal, expires_at))
+    }
+
+    /// Who presents `key`, if all that says so is remembered. Makes no call, so that it costs nothing to ask for those
+    /// who might be guessing.
+    pub fn remembered_caller(&self, key: &PresentedKey) -> Option<Caller> {
+        if key.id() == ADMIN_KEY_ID {
+            let admin = self.admin.try_lock().ok()?;
+            let (hash, read_at) = admin.as_ref()?;
+            let usable = self.clock.now().duration_since(*read_at) < ADMIN_TTL;
+            let account = self.directory.remembered(ADMINISTRATOR)?;
+            let accepted = usable && bool::from(hash.matches(key.hash()));
+            return accepted.then(|| account.principal().ok()).flatten().map(|who| caller(key, who, None));
+        }
+        let stored = self.known.remembered(key.id())?;
+        let accepted = stored.accepts(key.hash(), self.clock.now());
+        match verdict(&stored, self.directory.remembered(&stored.user)) {
+            Ok(Verdict::Accepted(principal, expires_at)) if accepted => {
+                Some(caller(key, principal, expires_at))
+            }
+            _ => None,
+        }
     }
 
     async fn admin(&self, key: &PresentedKey) -> Result<Principal> {
@@ -101,10 +143,10 @@ impl ApiKeys {
         Err(invalid())
     }
 
-    async fn user_of(&self, key: &PresentedKey) -> Result<Principal> {
+    async fn user_of(&self, key: &PresentedKey) -> Result<(Principal, Option<Timestamp>)> {
         for age in [TTL, REFRESH_EVERY] {
             match self.judge(key, age).await? {
-                Verdict::Accepted(principal) => return Ok(principal),
+                Verdict::Accepted(principal, expires_at) => return Ok((principal, expires_at)),
                 Verdict::Refused => {}
                 Verdict::Unknown => break,
             }
@@ -125,14 +167,7 @@ impl ApiKeys {
             return Ok(Verdict::Refused);
         }
         let account = self.directory.account(&stored.user, age).await?;
-        let Some(account) = account.filter(|account| account.since == stored.user_since) else {
-            return Ok(Verdict::Refused);
-        };
-        match account.principal() {
-            Ok(principal) => Ok(Verdict::Accepted(principal)),
-            Err(error) if error.code() == ErrorCode::PermissionDenied => Ok(Verdict::Refused),
-            Err(error) => Err(error),
-        }
+        verdict(&stored, account)
     }
 
     /// Forgets the key `id`, which has just been changed.

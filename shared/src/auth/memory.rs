@@ -79,6 +79,11 @@ impl<V> Memory<V> {
         Ok(value)
     }
 
+    /// What is known of `name` and may still be used. Reads nothing.
+    pub fn remembered(&self, name: &str) -> Option<Arc<V>> {
+        self.known(name, TTL, self.clock.now())
+    }
+
     /// What was last known of `name`, however old.
     pub fn last(&self, name: &str) -> Option<Arc<V>> {
         let now = self.clock.now();

@@ -1,16 +1,16 @@
 //! Someone who acts, with what they may do.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use jiff::Timestamp;
 
 use super::{
-    Role, User,
+    DocumentRule, Role, User,
     built_in::BuiltIn,
     role::{Operation, SYSTEM_MANAGER, Verb},
     user::ADMINISTRATOR,
 };
-use crate::{Error, ErrorCode, Result, id::digest};
+use crate::{Error, ErrorCode, Result, documents::DocType, id::digest};
 
 /// Someone who acts, with the roles they act in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,22 @@ impl Principal {
         roles.dedup_by(|a, b| a.name == b.name);
         let parts: Vec<String> = roles.into_iter().flat_map(said).collect();
         hex(digest(&parts.iter().map(String::as_bytes).collect::<Vec<_>>()).as_ref())
+    }
+
+    /// What they may do with documents: one rule a DocType, of all their roles together, by DocType.
+    pub fn rules(&self) -> Vec<DocumentRule> {
+        let mut rules = BTreeMap::<&DocType, DocumentRule>::new();
+        for rule in self.roles.iter().flat_map(|role| &role.documents) {
+            rules.entry(&rule.doctype).and_modify(|all| all.extend(rule)).or_insert_with(|| rule.clone());
+        }
+        rules.into_values().collect()
+    }
+
+    /// What they may do besides documents, of all their roles together.
+    pub fn operations(&self) -> Vec<Operation> {
+        let granted =
+            |operation: &Operation| self.roles.iter().any(|role| role.operations.contains(operation));
+        Operation::ALL.into_iter().filter(granted).collect()
     }
 
     /// `permission_denied` unless they may do all that each of `roles` allows: nobody gives, or takes from others,
@@ -151,6 +167,21 @@ mod tests {
                 "{changed}"
             );
         }
+    }
+
+    #[test]
+    fn roles_add_up_by_doctype() {
+        let ann = with([
+            json!({ "name": "A", "documents": [{ "doctype": "Item", "read": true }, { "doctype": "*", "read": true }] }),
+            json!({ "name": "B", "documents": [{ "doctype": "Item", "submit": true }], "operations": ["replay"] }),
+        ]);
+        let rules = serde_json::to_value(ann.rules()).unwrap();
+        assert_eq!(rules[0]["doctype"], "*");
+        assert_eq!(
+            rules[1],
+            json!({ "doctype": "Item", "read": true, "create": false, "write": false, "delete": false, "submit": true })
+        );
+        assert_eq!(ann.operations(), [Operation::Replay]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Roles: what whoever has one may do with documents and with Causeway itself. Kept as records, validated where
 //! they are written; some are built in.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -22,16 +23,20 @@ const MAX_DESCRIPTION_CHARS: usize = 500;
 const EVERY_DOCTYPE: &str = "*";
 
 /// What whoever has the role may do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({ "name": "Order Desk", "documents": [{ "doctype": "Sales Order", "read": true }] }))]
 pub struct Role {
-    /// Its name, at most 140 characters.
+    /// Its name, at most 140 characters, without `/`.
+    #[schemars(length(min = 1, max = 140))]
     pub name: String,
     /// What it is for, at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 500))]
     pub description: Option<String>,
     /// What is allowed with documents, at most 200 rules, one a DocType. A rule adds to what others allow.
     #[serde(default)]
+    #[schemars(length(max = 200))]
     pub documents: Vec<DocumentRule>,
     /// What is allowed besides documents.
     #[serde(default)]
@@ -39,7 +44,7 @@ pub struct Role {
 }
 
 /// What a role allows with the documents of a DocType.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "five independent permissions, as in an ERPNext role")]
 pub struct DocumentRule {
@@ -83,7 +88,7 @@ impl Verb {
 }
 
 /// What can be allowed besides documents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// Read the Integration Log and what is parked.
@@ -112,6 +117,15 @@ impl DocumentRule {
             Verb::Delete => self.delete,
             Verb::Submit => self.submit,
         }
+    }
+
+    /// Allows what `other` allows too.
+    pub fn extend(&mut self, other: &Self) {
+        self.read |= other.read;
+        self.create |= other.create;
+        self.write |= other.write;
+        self.delete |= other.delete;
+        self.submit |= other.submit;
     }
 
     fn is_for(&self, doctype: &DocType) -> bool {

@@ -137,7 +137,7 @@ impl Rig {
         let rig = Self::new().await;
         rig.put_role(json!({ "name": "Clerk", "documents": [{ "doctype": "Item", "read": true }] })).await;
         rig.put_user(json!({ "name": "ann", "roles": ["Clerk"] })).await;
-        let (key, secret) = rig.here.keyring.create(&rig.admin, &new_key("ann")).await.unwrap();
+        let (key, secret) = rig.here.keyring.create(&rig.admin, &new_key("ann"), None).await.unwrap();
         (rig, key, text(&secret))
     }
 
@@ -397,8 +397,8 @@ async fn only_who_manages_users_sees_or_changes_users_roles_and_keys() {
         code(accounts.remove_role(&by, "Clerk", None).await),
         code(keyring.list(&by, 1, None).await),
         code(keyring.get(&by, &key.id).await),
-        code(keyring.create(&by, &new_key("ann")).await),
-        code(keyring.rotate(&by, &key.id, grace(0), None).await),
+        code(keyring.create(&by, &new_key("ann"), None).await),
+        code(keyring.rotate(&by, &key.id, grace(0), None, None).await),
         code(keyring.update(&by, &key.id, KeyChanges::default(), None).await),
         code(keyring.remove(&by, &key.id, None).await),
     ];
@@ -423,15 +423,15 @@ async fn nobody_gives_more_than_they_have() {
         ),
         code(accounts.put_role(&delegate, &more, None).await),
         code(accounts.put_role(&delegate, &role_of(&json!({ "name": "Auditor" })), None).await),
-        code(keyring.create(&delegate, &new_key("Administrator")).await),
-        code(keyring.create(&delegate, &new_key("integrations@causeway")).await),
+        code(keyring.create(&delegate, &new_key("Administrator"), None).await),
+        code(keyring.create(&delegate, &new_key("integrations@causeway"), None).await),
     ];
     assert!(refusals.iter().all(|code| *code == ErrorCode::PermissionDenied), "{refusals:?}");
     // What is theirs they give.
     let less = role_of(&json!({ "name": "Less", "documents": [{ "doctype": "Item", "read": true }] }));
     accounts.put_role(&delegate, &less, None).await.unwrap();
     accounts.put_user(&delegate, &user_of(&json!({ "name": "eve", "roles": ["Less"] })), None).await.unwrap();
-    keyring.create(&delegate, &new_key("eve")).await.unwrap();
+    keyring.create(&delegate, &new_key("eve"), None).await.unwrap();
 }
 
 #[tokio::test]
@@ -439,7 +439,7 @@ async fn nobody_takes_over_who_may_do_more() {
     let (rig, delegate) = Rig::with_delegate().await;
     let Instance { accounts, keyring, .. } = &rig.here;
     rig.put_user(json!({ "name": "boss", "roles": ["System Manager"] })).await;
-    let (key, _) = keyring.create(&rig.admin, &new_key("boss")).await.unwrap();
+    let (key, _) = keyring.create(&rig.admin, &new_key("boss"), None).await.unwrap();
     let weaker = user_of(&json!({ "name": "boss", "enabled": false }));
     // A replaced built-in role allows less than the one that would come back.
     rig.put_role(json!({ "name": "Auditor" })).await;
@@ -449,7 +449,7 @@ async fn nobody_takes_over_who_may_do_more() {
         code(accounts.remove_user(&delegate, "boss", None).await),
         code(accounts.remove_role(&delegate, "Auditor", None).await),
         code(accounts.put_role(&delegate, &role_of(&json!({ "name": "Integration User" })), None).await),
-        code(keyring.rotate(&delegate, &key.id, grace(0), None).await),
+        code(keyring.rotate(&delegate, &key.id, grace(0), None, None).await),
         code(keyring.update(&delegate, &key.id, KeyChanges::default(), None).await),
         code(keyring.remove(&delegate, &key.id, None).await),
     ];
@@ -502,7 +502,7 @@ async fn a_new_key_acts_as_its_user_and_nothing_else_does() {
     ] {
         assert!(rig.elsewhere.refuses(id, wrong).await, "{id}.{wrong}");
     }
-    let (second, other_secret) = rig.here.keyring.create(&rig.admin, &new_key("ann")).await.unwrap();
+    let (second, other_secret) = rig.here.keyring.create(&rig.admin, &new_key("ann"), None).await.unwrap();
     assert!(second.id != key.id && text(&other_secret) != secret);
 }
 
@@ -516,7 +516,7 @@ async fn no_secret_and_no_hash_leaves_the_store() {
     let parsed: api_key::StoredKey = serde_json::from_str(&stored).unwrap();
     let shown = rig.here.keyring.get(&rig.admin, &key.id).await.unwrap();
     let listed = rig.here.keyring.list(&rig.admin, 20, None).await.unwrap().items;
-    let (made, new) = rig.here.keyring.create(&rig.admin, &new_key("ann")).await.unwrap();
+    let (made, new) = rig.here.keyring.create(&rig.admin, &new_key("ann"), None).await.unwrap();
     let printed = format!("{parsed:?} {shown:?} {listed:?} {made:?} {new:?}");
     assert!(!printed.contains(&secret) && !printed.contains(hash.trim_matches('"')), "{printed}");
     assert!(!printed.contains(&text(&new)));
@@ -527,7 +527,7 @@ async fn a_rotated_key_works_until_its_grace_ends() {
     let (rig, key, old) = Rig::with_key().await;
     assert_eq!(rig.elsewhere.caller(&key.id, &old).await.unwrap(), "ann");
     rig.wait(2);
-    let (rotated, new) = rig.here.keyring.rotate(&rig.admin, &key.id, grace(60), None).await.unwrap();
+    let (rotated, new) = rig.here.keyring.rotate(&rig.admin, &key.id, grace(60), None, None).await.unwrap();
     assert_eq!(rotated.previous_valid_until, Some(start() + SignedDuration::from_secs(62)));
     for instance in [&rig.here, &rig.elsewhere] {
         assert_eq!(instance.caller(&key.id, &text(&new)).await.unwrap(), "ann", "the new one at once");
@@ -547,7 +547,7 @@ async fn a_rotated_key_works_until_its_grace_ends() {
 async fn a_second_rotation_leaves_the_first_its_grace_and_one_without_ends_all() {
     let (rig, key, first) = Rig::with_key().await;
     let rotate = async |seconds| {
-        let rotated = rig.here.keyring.rotate(&rig.admin, &key.id, grace(seconds), None).await;
+        let rotated = rig.here.keyring.rotate(&rig.admin, &key.id, grace(seconds), None, None).await;
         text(&rotated.unwrap().1)
     };
     // Whoever lost the answer rotates again; the secret that is in use still works.
@@ -563,7 +563,7 @@ async fn a_second_rotation_leaves_the_first_its_grace_and_one_without_ends_all()
         assert!(rig.here.refuses(&key.id, secret).await);
     }
     assert_eq!(rig.here.caller(&key.id, &fifth).await.unwrap(), "ann");
-    let long = rig.here.keyring.rotate(&rig.admin, &key.id, grace(MAX_GRACE_SECONDS + 1), None).await;
+    let long = rig.here.keyring.rotate(&rig.admin, &key.id, grace(MAX_GRACE_SECONDS + 1), None, None).await;
     assert_eq!(long.unwrap_err().field_errors()[0].field, "/grace_seconds");
     assert_eq!(rig.here.caller(&key.id, &fifth).await.unwrap(), "ann", "a refused rotation changes nothing");
 }
@@ -635,7 +635,8 @@ async fn a_key_is_as_good_as_its_user() {
 #[tokio::test]
 async fn a_built_in_users_key_stays_when_the_user_is_replaced() {
     let rig = Rig::new().await;
-    let (key, secret) = rig.here.keyring.create(&rig.admin, &new_key("auditor@causeway")).await.unwrap();
+    let (key, secret) =
+        rig.here.keyring.create(&rig.admin, &new_key("auditor@causeway"), None).await.unwrap();
     let secret = text(&secret);
     assert_eq!(rig.here.caller(&key.id, &secret).await.unwrap(), "auditor@causeway");
     rig.put_user(json!({ "name": "auditor@causeway", "roles": ["Auditor"] })).await;
@@ -648,12 +649,12 @@ async fn every_fault_of_a_new_key_names_its_field() {
     rig.put_user(json!({ "name": "off", "enabled": false })).await;
     for user in ["mallory", "off"] {
         let new = NewKey { expires_at: Some(start()), ..new_key(user) };
-        let error = rig.here.keyring.create(&rig.admin, &new).await.unwrap_err();
+        let error = rig.here.keyring.create(&rig.admin, &new, None).await.unwrap_err();
         let fields: Vec<_> = error.field_errors().iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(fields, ["/user", "/expires_at"]);
     }
     let long = NewKey { description: "x".repeat(141), ..new_key("Administrator") };
-    let error = rig.here.keyring.create(&rig.admin, &long).await.unwrap_err();
+    let error = rig.here.keyring.create(&rig.admin, &long, None).await.unwrap_err();
     assert_eq!(error.field_errors()[0].field, "/description");
 }
 
@@ -668,7 +669,7 @@ async fn the_first_key_is_shown_and_cannot_be_changed_here() {
     let rest = keyring.list(&rig.admin, 1, page.next).await.unwrap();
     assert_eq!(rest.items, [keyring.get(&rig.admin, &key.id).await.unwrap()]);
     let refusals = [
-        code(keyring.rotate(&rig.admin, "key_admin", grace(0), None).await),
+        code(keyring.rotate(&rig.admin, "key_admin", grace(0), None, None).await),
         code(keyring.update(&rig.admin, "key_admin", KeyChanges::default(), None).await),
         code(keyring.remove(&rig.admin, "key_admin", None).await),
     ];
@@ -688,7 +689,7 @@ async fn the_first_key_is_replaced_in_secrets_manager_without_a_restart() {
 #[tokio::test]
 async fn rotations_at_once_do_not_undo_each_other() {
     let (rig, key, _) = Rig::with_key().await;
-    let rotate = || rig.here.keyring.rotate(&rig.admin, &key.id, grace(0), None);
+    let rotate = || rig.here.keyring.rotate(&rig.admin, &key.id, grace(0), None, None);
     let mut accepted = 0;
     for rotated in futures::future::join_all((0..3).map(|_| rotate())).await {
         match rotated {
@@ -698,7 +699,7 @@ async fn rotations_at_once_do_not_undo_each_other() {
         }
     }
     assert_eq!(accepted, 1);
-    let stale = rig.here.keyring.rotate(&rig.admin, &key.id, grace(0), Some(Expect::Revision(1))).await;
+    let stale = rig.here.keyring.rotate(&rig.admin, &key.id, grace(0), Some(Expect::Revision(1)), None).await;
     assert_eq!(code(stale), ErrorCode::RevisionConflict);
 }
 
@@ -747,7 +748,7 @@ fn everything_can_be_asked_by_a_handler() {
     boxed(|instance, by| Box::pin(instance.accounts.users(by, 1, None)));
     boxed(|instance, by| Box::pin(instance.accounts.roles(by, 1, None)));
     boxed(|instance, by| Box::pin(instance.keyring.list(by, 1, None)));
-    boxed(|instance, by| Box::pin(async { instance.keyring.create(by, &new_key("ann")).await }));
-    boxed(|instance, by| Box::pin(instance.keyring.rotate(by, "id", Rotation::default(), None)));
+    boxed(|instance, by| Box::pin(async { instance.keyring.create(by, &new_key("ann"), None).await }));
+    boxed(|instance, by| Box::pin(instance.keyring.rotate(by, "id", Rotation::default(), None, None)));
     boxed(|instance, by| Box::pin(instance.accounts.remove_user(by, "ann", None)));
 }

@@ -1,5 +1,6 @@
 //! Users: who acts, in which roles. Kept as records, validated where they are written; some are built in.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,19 +15,23 @@ pub const ADMINISTRATOR: &str = "Administrator";
 const MAX_ROLES: usize = 20;
 
 /// Someone who acts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({ "name": "shop@example.com", "full_name": "The shop", "roles": ["Order Desk"] }))]
 pub struct User {
-    /// An e-mail address or a name, at most 140 characters, as `modified_by` shows it.
+    /// An e-mail address or a name, at most 140 characters, without `/`, as `modified_by` shows it.
+    #[schemars(length(min = 1, max = 140))]
     pub name: String,
     /// What people call them, at most 140 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 140))]
     pub full_name: Option<String>,
     /// Whoever is not is nobody.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// At most 20; one that does not exist any more grants nothing.
     #[serde(default)]
+    #[schemars(length(max = 20))]
     pub roles: Vec<String>,
 }
 

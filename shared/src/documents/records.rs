@@ -8,10 +8,11 @@ use std::{marker::PhantomData, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
     Applied, Change, Commit, Committed, DocStatus, DocType, Document, DocumentKey, DocumentStore, Expect,
-    ListQuery, Order, Page, Stored, Target, Write,
+    ListQuery, Order, Page, Receipt, Stored, Target, Write,
 };
 use crate::{Error, ErrorCode, Result};
 
@@ -57,6 +58,15 @@ pub struct Saved<T> {
     pub record: Recorded<T>,
     /// Whether there was none of that name.
     pub created: bool,
+    /// What the first request attached to its receipt, where this one was its repeat and wrote nothing.
+    pub attachment: Option<Value>,
+}
+
+/// What a commit left.
+struct Written {
+    document: Option<Document>,
+    created: bool,
+    attachment: Option<Value>,
 }
 
 /// The records of one kind.
@@ -97,13 +107,26 @@ impl<T: Record> Records<T> {
     /// Creates `record` or replaces the one of its name; it must be valid. What `expect` says must hold of the
     /// record there is: `revision_conflict` or `document_exists` if it does not. Without it the last write wins.
     pub async fn put(&self, record: &T, expect: Option<Expect>, actor: &str) -> Result<Saved<T>> {
+        self.put_once(record, expect, actor, None).await
+    }
+
+    /// As [`put`](Self::put). With a receipt, a repeat of the request writes nothing and is answered with the record
+    /// as the first one left it, whatever became of it since, and of what is expected.
+    pub async fn put_once(
+        &self,
+        record: &T,
+        expect: Option<Expect>,
+        actor: &str,
+        receipt: Option<Receipt>,
+    ) -> Result<Saved<T>> {
         record.validate()?;
         let key = key::<T>(record.name())?;
         let fields = crate::dynamo::object(serde_json::to_value(record).map_err(Error::internal)?)?;
         let change = Change::Put { fields, docstatus: DocStatus::Draft };
-        let (document, created) = self.write(&key, &change, expect, actor).await?;
-        let document = document.ok_or_else(|| Error::internal("a record that was put is not there"))?;
-        Ok(Saved { record: parse(document)?, created })
+        let written = self.write(&key, &change, expect, actor, receipt).await?;
+        let document =
+            written.document.ok_or_else(|| Error::internal("a record that was put is not there"))?;
+        Ok(Saved { record: parse(document)?, created: written.created, attachment: written.attachment })
     }
 
     /// Removes the record called `name`; whether there was one. `expect` as in [`put`](Self::put).
@@ -112,7 +135,7 @@ impl<T: Record> Records<T> {
         if expect.is_none() && self.store.get(&key).await?.is_none() {
             return Ok(false);
         }
-        self.write(&key, &Change::Delete, expect, actor).await?;
+        self.write(&key, &Change::Delete, expect, actor, None).await?;
         Ok(true)
     }
 
@@ -122,34 +145,57 @@ impl<T: Record> Records<T> {
         change: &Change,
         expect: Option<Expect>,
         actor: &str,
-    ) -> Result<(Option<Document>, bool)> {
+        receipt: Option<Receipt>,
+    ) -> Result<Written> {
         let mut conflict = None;
         for _ in 0..MAX_COMMITS {
             let stored = self.store.read(key).await?;
-            check(key, stored.as_ref(), expect)?;
-            let commit = commit_of(key, stored.as_ref(), change.clone(), actor);
-            let created = commit.writes.iter().any(Write::creates);
-            match self.store.commit(commit).await {
-                Ok(Committed::Now(mut documents)) => return Ok((documents.pop().flatten(), created)),
-                Ok(_) => return Err(Error::internal("a commit without an event was taken for a repeat")),
-                // Decided anew: with an expectation the check finds out which it is.
-                Err(error)
-                    if matches!(error.code(), ErrorCode::RevisionConflict | ErrorCode::DocumentExists) =>
-                {
-                    conflict = Some(error);
+            let unmet = check(key, stored.as_ref(), expect).err();
+            // A repeat need not find what its first request found: that it is one, only the commit says.
+            if let (Some(error), None) = (unmet.as_ref(), receipt.as_ref()) {
+                return Err(error.repeated());
+            }
+            let write =
+                write_of(key, stored.as_ref(), change.clone(), expect.filter(|_| unmet.is_some()), actor);
+            let created = write.creates();
+            let commit = Commit { receipt: receipt.clone(), ..Commit::of(write) };
+            match (self.store.commit(commit).await, unmet) {
+                (Ok(Committed::Now(mut documents)), _) => {
+                    return Ok(Written { document: documents.pop().flatten(), created, attachment: None });
                 }
-                Err(error) => return Err(error),
+                (Ok(Committed::Answered(mut answer)), _) => {
+                    let document = answer.documents.pop().flatten();
+                    let created = document.as_ref().is_some_and(|document| document.revision == 1);
+                    let attachment = Some(answer.attachment.unwrap_or_default());
+                    return Ok(Written { document, created, attachment });
+                }
+                (Ok(_), _) => return Err(Error::internal("a record's commit was taken for an event's")),
+                (Err(error), _) if !is_conflict(&error) => return Err(error),
+                (Err(_), Some(unmet)) => return Err(unmet),
+                // Decided anew: with an expectation the check finds out which it is.
+                (Err(error), None) => conflict = Some(error),
             }
         }
         Err(conflict.unwrap_or_else(|| Error::internal("a record was not written")))
     }
 }
 
-/// What a write of a record commits: the one place that says so.
-fn commit_of(key: &DocumentKey, stored: Option<&Stored>, change: Change, actor: &str) -> Commit {
+fn is_conflict(error: &Error) -> bool {
+    matches!(error.code(), ErrorCode::RevisionConflict | ErrorCode::DocumentExists)
+}
+
+/// The write of a record: the one place that says what it is. `unmet` is what is expected and not so: the commit must
+/// find that too.
+fn write_of(
+    key: &DocumentKey,
+    stored: Option<&Stored>,
+    change: Change,
+    unmet: Option<Expect>,
+    actor: &str,
+) -> Write {
     // Records have no source outside, so no version of one.
     let write = Write::over(Target::Named(key.clone()), stored, change, Applied::new(), actor);
-    Commit::of(write)
+    Write { expect: unmet.unwrap_or(write.expect), ..write }
 }
 
 /// Whether `expect` holds. A record that was removed is absent.

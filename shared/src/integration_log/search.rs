@@ -1,27 +1,44 @@
 //! Searching the log over several connectors: their lists are merged, newest first.
 
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 
 use super::{EntrySummary, IntegrationLog, LogPage, LogPosition, LogQuery};
 use crate::Result;
 
 /// Connectors searched at a time.
 const CONCURRENT_LISTS: usize = 16;
+/// Days of connectors that one search looks into: each costs a query a shard, found or not.
+const MAX_CONNECTOR_DAYS: usize = 250;
 
-/// Entries of all `connectors` that `query` asks for (its own connector is not looked at), before `before`.
+/// Entries of all `connectors` that `query` asks for (its own connector is not looked at), before `before`. Where
+/// that is more days than one search looks into, it ends with the place from which to go on.
 pub async fn search(
     log: &dyn IntegrationLog,
     connectors: &[String],
     query: &LogQuery,
     before: Option<&LogPosition>,
 ) -> Result<LogPage> {
+    let end = before.map_or(query.to, |before| before.received_at);
+    let from = query.from.max(window(connectors.len(), end));
     let queries: Vec<LogQuery> = connectors
         .iter()
-        .map(|connector| LogQuery { connector: connector.clone(), ..query.clone() })
+        .map(|connector| LogQuery { connector: connector.clone(), from, ..query.clone() })
         .collect();
     let lists = stream::iter(queries).map(|query| async move { log.list(&query, before).await });
     let pages = lists.buffer_unordered(CONCURRENT_LISTS).try_collect().await?;
-    Ok(merge(pages, query.limit))
+    let mut page = merge(pages, query.limit);
+    if from > query.from && !connectors.is_empty() {
+        page.next_before.get_or_insert_with(|| LogPosition { received_at: from, id: String::new() });
+    }
+    Ok(page)
+}
+
+/// How far back from `end` one search goes over so many connectors: a day at least.
+fn window(connectors: usize, end: Timestamp) -> Timestamp {
+    let days = (MAX_CONNECTOR_DAYS / connectors.max(1)).max(1);
+    let hours = i64::try_from(days * 24).unwrap_or(i64::MAX);
+    end.saturating_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN)
 }
 
 /// A list that was not read to its end says nothing of what is older than its position, so nothing older than
@@ -77,6 +94,16 @@ mod tests {
         let merged = merge(vec![page(&[9, 3], None), page(&[7, 5], None)], 3);
         assert_eq!(seconds(&merged), [9, 7, 5]);
         assert_eq!(merged.next_before, Some(entry(5).position()));
+    }
+
+    #[test]
+    fn one_search_looks_into_a_limited_number_of_days_and_never_less_than_one() {
+        let end = Timestamp::from_second(1_000_000_000).unwrap();
+        let days = |connectors| end.duration_since(window(connectors, end)).as_hours() / 24;
+        assert_eq!(days(1), 250);
+        assert_eq!(days(25), 10);
+        assert_eq!(days(1000), 1);
+        assert_eq!(window(1, Timestamp::MIN), Timestamp::MIN);
     }
 
     #[test]

@@ -172,3 +172,27 @@ async fn lists_go_back_over_days_newest_first_without_loss() {
     let other = LogQuery { connector: "other".into(), ..query() };
     assert!(all(&log, &other).await.is_empty());
 }
+
+#[tokio::test]
+async fn a_search_over_more_days_than_one_looks_into_goes_on_where_it_ended() {
+    let (log, _dynamo) = log().await;
+    let connectors: Vec<String> =
+        std::iter::once("shop".to_owned()).chain((1..80).map(|n| format!("quiet-{n}"))).collect();
+    for days in [0, 4] {
+        let at = start() - SignedDuration::from_hours(24 * days);
+        log.finish(&completion(facts(&format!("evt_{days}"), at), EventStatus::Done)).await.unwrap();
+    }
+    let wanted = LogQuery { from: start() - SignedDuration::from_hours(24 * 5), ..query() };
+    let (mut found, mut pages, mut before) = (Vec::new(), 0, None);
+    loop {
+        let page = search(&log, &connectors, &wanted, before.as_ref()).await.unwrap();
+        found.extend(page.items.into_iter().map(|entry| entry.id));
+        pages += 1;
+        match page.next_before {
+            Some(next) => before = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(found, ["evt_0", "evt_4"]);
+    assert_eq!(pages, 2, "three days of eighty connectors a search");
+}

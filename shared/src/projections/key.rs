@@ -7,14 +7,15 @@ const MAX_PART_BYTES: usize = 560;
 
 /// `text` as a part of a key: without the separator.
 pub fn part(text: &str) -> Result<String> {
-    if text.is_empty() || text.len() > MAX_PART_BYTES {
+    let part = text.replace('%', "%25").replace('#', "%23");
+    if part.is_empty() || part.len() > MAX_PART_BYTES {
         let shown: String = text.chars().take(40).collect();
         return Err(Error::new(
             ErrorCode::ProjectionFailed,
-            format!("{shown:?} has {} bytes; what rows are found by has 1 to {MAX_PART_BYTES}", text.len()),
+            format!("{shown:?} has {} bytes; what rows are found by has 1 to {MAX_PART_BYTES}", part.len()),
         ));
     }
-    Ok(text.replace('%', "%25").replace('#', "%23"))
+    Ok(part)
 }
 
 /// The text that [`part`] was made of.

@@ -1,8 +1,10 @@
 //! The trials, by feature. A trial's name is a statement that it shows to be true.
 
 mod api;
+mod clients;
 mod crash;
 mod documents;
+mod examples;
 mod log;
 mod parking;
 mod poison;
@@ -11,6 +13,7 @@ mod refusals;
 mod replay;
 mod samples;
 mod schemes;
+mod spec;
 mod storm;
 mod webhook;
 
@@ -52,6 +55,8 @@ use cases;
 /// Trials that may run side by side. The slow ones come first.
 pub fn calm() -> Vec<Case> {
     [
+        clients::cases(),
+        examples::cases(),
         webhook::cases(),
         parking::cases(),
         replay::cases(),
@@ -70,5 +75,5 @@ pub fn calm() -> Vec<Case> {
 
 /// Trials that kill workers, restart the stack, or look at all that the others left: one by one, in this order.
 pub fn disturbing() -> Vec<Case> {
-    [storm::cases(), log::cases(), crash::cases()].into_iter().flatten().collect()
+    [storm::cases(), log::cases(), crash::cases(), spec::cases()].into_iter().flatten().collect()
 }

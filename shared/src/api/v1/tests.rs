@@ -530,7 +530,7 @@ async fn nobody_reaches_causeways_own_doctypes_by_methods() {
 async fn token_of(site: &Site, user: &str) -> String {
     let new = serde_json::from_value(json!({ "user": user })).unwrap();
     let administrator = Principal::administrator().unwrap();
-    let (key, secret) = site.api.services.keyring.create(&administrator, &new).await.unwrap();
+    let (key, secret) = site.api.services.keyring.create(&administrator, &new, None).await.unwrap();
     format!("token {}:{}", key.id, std::str::from_utf8(secret.expose()).unwrap())
 }
 

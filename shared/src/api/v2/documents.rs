@@ -10,13 +10,13 @@ use crate::{
     api::{
         Call,
         answer::{self, Many, Nothing, One, Tagged},
-        input::{IfMatch, Json, Limit, Query, Repeatable},
+        condition::Seen,
+        input::{Json, Limit, Query, Repeatable},
     },
     documents::{
-        Changes, Created, Dialect, DocType, Document, DocumentKey, Expected, Fields, Filters, ListQuery,
-        NewDocument, Order, Selection,
+        Changes, Created, Dialect, DocType, Document, DocumentKey, Fields, Filters, ListQuery, NewDocument,
+        Order, Selection,
     },
-    etag::ETag,
 };
 
 /// A document: its fields, flat, with those that every document has.
@@ -70,7 +70,7 @@ impl JsonSchema for NewFields {
             "type": "object",
             "description": "A new document: its fields, flat. Named by `name`, by `naming_series`, or by ten random characters.",
             "properties": {
-                "name": { "type": "string", "minLength": 1, "maxLength": 140 },
+                "name": { "type": "string", "minLength": 1, "maxLength": 560 },
                 "naming_series": { "type": "string", "description": "As ERPNext writes it, e.g. `SAL-ORD-.YYYY.-`." },
                 "docstatus": { "enum": [0, 1], "default": 0, "description": "1 inserts and submits in one call." },
             },
@@ -194,31 +194,31 @@ pub async fn count(call: &Call<'_>, Query(params): Query<CountParams>) -> Result
 }
 
 /// `GET /v2/documents/{doctype}/{name}`.
-pub async fn get(call: &Call<'_>) -> Result<Tagged<DocumentView>> {
+pub async fn get(call: &Call<'_>) -> Result<Tagged<One<DocumentView>>> {
     let document = call.editor().get(call.principal()?, &call.key()?).await?;
-    Ok(Tagged::of(DocumentView::of(&document), document.revision))
+    Ok(tagged(&document))
 }
 
 /// `PATCH /v2/documents/{doctype}/{name}`: a merge patch. With `If-Match`, of the version that was seen only.
 pub async fn patch(
     call: &Call<'_>,
-    _: IfMatch,
+    seen: Seen,
     Json(MergePatch(fields)): Json<MergePatch>,
-) -> Result<Tagged<DocumentView>> {
+) -> Result<Tagged<One<DocumentView>>> {
     let key = call.key()?;
-    let changes = Changes::merge_patch(&key, fields.into())?.expecting(expected(call)?);
+    let changes = Changes::merge_patch(&key, fields.into())?.expecting(seen.expected()?);
     let document = call.editor().update(call.principal()?, &key, &changes).await?;
-    Ok(Tagged::of(DocumentView::of(&document), document.revision))
+    Ok(tagged(&document))
 }
 
 /// `DELETE /v2/documents/{doctype}/{name}`, unless it is submitted.
-pub async fn delete(call: &Call<'_>, _: IfMatch) -> Result<Nothing> {
-    call.editor().delete(call.principal()?, &call.key()?, expected(call)?).await?;
+pub async fn delete(call: &Call<'_>, seen: Seen) -> Result<Nothing> {
+    call.editor().delete(call.principal()?, &call.key()?, seen.expected()?).await?;
     Ok(Nothing)
 }
 
-fn expected(call: &Call<'_>) -> Result<Option<Expected>> {
-    Ok(call.if_match()?.map(Expected::Revisions))
+fn tagged(document: &Document) -> Tagged<One<DocumentView>> {
+    Tagged::revision(document.revision, One::of(DocumentView::of(document)))
 }
 
 /// `POST /v2/documents/{doctype}`: a new document, named by `name`, by `naming_series`, or by us.
@@ -226,14 +226,13 @@ pub async fn create(
     call: &Call<'_>,
     Repeatable(receipt): Repeatable,
     Json(NewFields(fields)): Json<NewFields>,
-) -> Result<answer::Created<DocumentView>> {
+) -> Result<Tagged<answer::Created<DocumentView>>> {
     let new = NewDocument::read(call.doctype()?, fields.into(), Dialect::Strict)?;
     let Created { document, .. } = call.editor().create(call.principal()?, &new, receipt).await?;
     // Also when it is a repeat: the first may have died before.
     call.services.release.waiting_for(&document.key).await;
     let shown = DocumentView::of(&document);
-    Ok(answer::Created::at(location(&document.key), shown)
-        .with_etag(ETag::revision(document.revision).to_string()))
+    Ok(Tagged::revision(document.revision, answer::Created::at(location(&document.key), shown)))
 }
 
 fn location(key: &DocumentKey) -> String {

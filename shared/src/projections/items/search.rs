@@ -14,6 +14,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::{
+    super::key::part,
     super::{ReadModels, StoredRow, contribution::RowKey},
     group::{Branch, Tree},
     item::ItemRow,
@@ -376,6 +377,11 @@ fn check(query: &ItemQuery) -> Result<()> {
             format!("must be at most {MAX_START}: use the cursor, or search more narrowly"),
         ));
     }
+    for (field, text) in [("price_list", &query.price_list), ("item_group", &query.item_group)] {
+        if text.as_deref().is_some_and(|text| part(text).is_err()) {
+            return Err(Error::field(field, "too_long", "is longer than any name"));
+        }
+    }
     let Some(term) = query.search_term.as_deref() else { return Ok(()) };
     if term.len() > MAX_TERM_BYTES {
         return Err(Error::field(
@@ -397,9 +403,7 @@ fn check(query: &ItemQuery) -> Result<()> {
 /// `place`, if it is in one of `sources`.
 fn within(sources: &[Source], place: Place) -> Result<Place> {
     let inside = match sources.get(place.0) {
-        Some(Source::Word(word)) => {
-            super::super::key::part(word).is_ok_and(|word| place.1.starts_with(&word))
-        }
+        Some(Source::Word(word)) => part(word).is_ok_and(|word| place.1.starts_with(&word)),
         Some(_) => true,
         None => false,
     };

@@ -1,0 +1,64 @@
+//! Users: who acts, in which roles.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::{
+    Error, ErrorCode, Result,
+    api::{
+        Call,
+        answer::{Created, Many, Nothing, One, Tagged},
+        condition::Seen,
+        input::{Json, Paging, Query},
+        named::{Sent, Shown},
+    },
+    auth::User,
+};
+
+/// `GET /v2/users`: the built-in ones that nothing replaces, then the others, changed longest ago first.
+pub async fn list(call: &Call<'_>, Query(paging): Query<Paging>) -> Result<Many<Shown<User>>> {
+    let page = call.services.accounts.users(call.principal()?, paging.limit.get(), paging.cursor).await?;
+    let items = page.items.into_iter().map(Shown::from).collect();
+    Ok(Many { items, next: page.next, partial: page.partial })
+}
+
+/// `GET /v2/users/{user}`.
+pub async fn get(call: &Call<'_>) -> Result<Tagged<One<Shown<User>>>> {
+    let user = call.services.accounts.user(call.principal()?, call.param("user")?).await?;
+    let user = Shown::from(user);
+    Ok(Tagged::revision(user.revision(), One::of(user)))
+}
+
+/// `PUT /v2/users/{user}`: creates or replaces one, all or nothing.
+pub async fn put(
+    call: &Call<'_>,
+    Json(sent): Json<Sent<User>>,
+    seen: Seen,
+) -> Result<Tagged<Created<Shown<User>>>> {
+    let name = call.param("user")?;
+    let user = sent.named(name)?;
+    let expect = seen.expect(revision(call, name)).await?;
+    let saved = call.services.accounts.put_user(call.principal()?, &user, expect).await;
+    let saved = saved.map_err(|error| seen.refused(error))?;
+    let user = Shown::from(saved.record);
+    let revision = user.revision();
+    let location = format!("/v2/users/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+    let answer = if saved.created { Created::at(location, user) } else { Created::replaced(user) };
+    Ok(Tagged::revision(revision, answer))
+}
+
+/// `DELETE /v2/users/{user}`: of a built-in one, what replaced it.
+pub async fn delete(call: &Call<'_>, seen: Seen) -> Result<Nothing> {
+    let name = call.param("user")?;
+    let expect = seen.expect(revision(call, name)).await?;
+    let removed = call.services.accounts.remove_user(call.principal()?, name, expect).await;
+    removed.map(|()| Nothing).map_err(|error| seen.refused(error))
+}
+
+/// The revision of the user `name`, if there is one.
+async fn revision(call: &Call<'_>, name: &str) -> Result<Option<u64>> {
+    match call.services.accounts.user(call.principal()?, name).await {
+        Ok(user) => Ok(Some(Shown::from(user).revision())),
+        Err(error) if error.code() == ErrorCode::UserNotFound => Ok(None),
+        Err(error) => Err::<_, Error>(error),
+    }
+}
