@@ -57,7 +57,11 @@ pub async fn save(call: &Call<'_>, mut doc: Given, docstatus: Option<DocStatus>)
             return create(call, doctype, doc, None).await;
         }
     };
+    // Asked here as well: who may not save it is not told what is wrong with it.
     call.permit(Permission::Write(&doctype))?;
+    if docstatus.is_some() {
+        call.permit(Permission::Submit(&doctype))?;
+    }
     if doc.get("modified").is_none_or(|modified| modified.as_str().is_none_or(str::is_empty)) {
         // As Frappe: what is not the document as it was read would take away the fields that it lacks.
         return Err(Error::new(
