@@ -105,7 +105,7 @@ class TemplateRules(unittest.TestCase):
         document = {"paths": {"/v3": {"get": {}}, "/v2/x": {"get": {}}}}
         noticed = list(rules.operations_are_reachable(TEMPLATE, document))
         self.assertIn("GET /v3 does not get through the gateway", noticed)
-        self.assertIn("GET /health leads to no operation", noticed)
+        self.assertIn("ANY /health leads to no operation", noticed)
 
     def test_every_setting_is_documented(self):
         self.assertEqual(list(rules.settings_are_documented(TEMPLATE, PAGE)), [])

@@ -55,7 +55,8 @@ def lists_with_fields_filters_order_and_limits(site: FrappeConnector) -> None:
     for name, customer, qty in [("A", "Nord", 1), ("B", "Nord", 5), ("C", "Süd", 9)]:
         site.create_doc({"doctype": DOCTYPE, "name": name, "customer": customer, "qty": qty, "items": [{"n": qty}]})
     whole = site.get_list(DOCTYPE, filters={"customer": "Süd"})
-    same([(row["name"], row["items"][0]["n"]) for row in whole], [("C", 9)])
+    same([(row["name"], row["qty"], row["owner"]) for row in whole], [("C", 9, "Administrator")])
+    same(site.get_doc(DOCTYPE, "C")["items"][0]["n"], 9)
     ordered = site.get_list(DOCTYPE, fields=["name"], order_by="name desc", offset=1, page_size=1)
     same(ordered, [{"name": "B"}])
     everything = site.get_list(DOCTYPE, fields="name", order_by="name asc", page_size=0)

@@ -73,7 +73,10 @@ const steps = {
       [["B"]],
     );
     const [whole] = await by({ fields: ["*"], filters: [["name", "=", "A"]] });
-    assert.equal(whole.items[0].item_code, "ITEM-A");
+    assert.deepEqual([whole.customer, whole.owner, whole.items], ["Nord", "Administrator", undefined]);
+    assert.equal((await db.getDoc(DOCTYPE, "A")).items[0].item_code, "ITEM-A");
+    const inRows = [["Client Order Item", "item_code", "=", "ITEM-C"]];
+    assert.deepEqual(await by({ filters: inRows }), [{ name: "C" }]);
   },
 
   "counts, and gets and sets values": async () => {

@@ -48,7 +48,7 @@ fn record(doctype: &str, name: String, docstatus: DocStatus, fields: Value) -> R
     Ok(Record { sequence: key.to_string(), document: key, stored: Ok(Stored::Live(document)) })
 }
 
-/// The `i`th item: seven words.
+/// The `i`th item: six words, eight rows.
 pub fn item(i: usize) -> Result<Record> {
     let name = format!("{} {}", COLOURS[i % COLOURS.len()], THINGS[i / COLOURS.len() % THINGS.len()]);
     let fields = json!({

@@ -94,6 +94,7 @@ impl Bench {
             }
         }
         let (tally, took) = (self.meter.take(), began.elapsed());
+        eprintln!("followed {count} of {what} in {took:.0?}");
         let each = |units: f64| format!("{:.2}", units / as_f64(count));
         let figures = [
             count.to_string(),
@@ -184,7 +185,7 @@ async fn run() -> Result<(), Failed> {
         "a second here",
     ]);
     bench.load(&mut load, "Item Group", documents::GROUPS + 1, documents::item_group).await?;
-    bench.load(&mut load, "Item, 7 words", count, documents::item).await?;
+    bench.load(&mut load, "Item, 6 words", count, documents::item).await?;
     bench.load(&mut load, "Item Price", count, documents::price).await?;
     bench.load(&mut load, "Bin", count, documents::bin).await?;
     bench.load(&mut load, "Sales Invoice", count, documents::invoice).await?;
@@ -195,7 +196,6 @@ async fn run() -> Result<(), Failed> {
 }
 
 fn main() -> Result<(), Failed> {
-    // Two threads: DynamoDB's and ours.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run())
 }

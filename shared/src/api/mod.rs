@@ -155,10 +155,7 @@ impl Api {
 
     /// What `error` is to the callers of `path`.
     fn refusal(&self, error: &Error, path: &str) -> Response {
-        let response = match v1::speaks(path) {
-            true => v1::dialect::refusal(error, path),
-            false => Response::problem(error),
-        };
+        let response = failure(error, path);
         match error.code() {
             ErrorCode::MethodNotAllowed => {
                 response.with_header(header::ALLOW, &self.routes.allowed(path).join(", "))
@@ -200,6 +197,11 @@ fn unless_known(request: &Request, response: Response) -> Result<Response> {
     let condition = Condition::parse("If-None-Match", known.to_str().unwrap_or_default())?;
     let tag = tag.to_str().ok().and_then(ETag::parse);
     Ok(if condition.allows_answer(tag.as_ref()) { response } else { response.not_modified() })
+}
+
+/// `error` in the dialect of `path`.
+fn failure(error: &Error, path: &str) -> Response {
+    if v1::speaks(path) { v1::dialect::refusal(error, path) } else { Response::problem(error) }
 }
 
 /// Asks for the permission that the route's line in the table names.

@@ -14,7 +14,7 @@ use super::{
     v1::{self, notice},
     version,
 };
-use crate::{Error, ErrorCode, rate_limit::Class, trigger::http::Response};
+use crate::{Error, ErrorCode, rate_limit::Class};
 
 /// What one route takes and gives, while it is being described.
 pub struct Operation<'g> {
@@ -301,12 +301,7 @@ fn failures(route: &Route, has_body: bool, of_inputs: &[ErrorCode]) -> BTreeMap<
     codes.extend(of_inputs);
     let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();
     for code in codes {
-        let error = Error::new(code, "");
-        let response = match v1::speaks(route.path) {
-            true => v1::dialect::refusal(&error, route.path),
-            false => Response::problem(&error),
-        };
-        let status = response.status.as_u16();
+        let status = super::failure(&Error::new(code, ""), route.path).status.as_u16();
         by_status.entry(status).or_default().push(code);
     }
     by_status
@@ -314,9 +309,10 @@ fn failures(route: &Route, has_body: bool, of_inputs: &[ErrorCode]) -> BTreeMap<
 
 fn failure(route: &Route, codes: &[ErrorCode]) -> Value {
     let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
-    let (content_type, schema) = match v1::speaks(route.path) {
-        true => ("application/json", "FrappeError"),
-        false => ("application/problem+json", "Problem"),
+    let (content_type, schema) = if v1::speaks(route.path) {
+        ("application/json", "FrappeError")
+    } else {
+        ("application/problem+json", "Problem")
     };
     json!({
         "description": format!("{}: {}", codes[0].title(), names.join(", ")),

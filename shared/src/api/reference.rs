@@ -7,7 +7,7 @@ use super::{ROUTES, openapi};
 use crate::{Error, ErrorCode, trigger::http::Response, webhook};
 
 /// The pages whose links are checked.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -21,6 +21,7 @@ const PAGES: [&str; 13] = [
     "docs/migration-v1-to-v2.md",
     "docs/rate-limits.md",
     "docs/routes.md",
+    "docs/v1.md",
 ];
 
 fn at(page: &str) -> PathBuf {

@@ -133,7 +133,8 @@ async fn an_address_that_guesses_keys_is_refused_after_a_while() {
     assert_eq!(site.send(elsewhere).await.status.as_u16(), 401);
 }
 
-async fn follow(site: &Site, doctype: &str, name: &str, fields: Value) {
+/// Creates a document, and has the read models follow it.
+pub async fn follow(site: &Site, doctype: &str, name: &str, fields: Value) {
     let path = format!("/v2/documents/{doctype}");
     let mut body = fields;
     body["name"] = name.into();

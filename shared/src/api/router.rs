@@ -8,7 +8,7 @@ use super::{
     Call,
     endpoint::invoke,
     site,
-    v1::{auth, client, resource, service},
+    v1::{auth, client, point_of_sale, resource, service},
     v2::{
         connector_status, connectors, documents, items, keys, logs, me, parked, reports, roles, root, users,
     },
@@ -186,6 +186,10 @@ pub const ROUTES: &[Route] = routes! {
             [DocumentNotFound, DocumentTooLarge, DocstatusForbids, RevisionConflict];
         DELETE "/api/resource/{doctype}/{*name}" Delete Write resource::delete, "Deletes a document",
             [DocumentNotFound, DocstatusForbids, RevisionConflict];
+        GET  "/api/method/erpnext.selling.page.point_of_sale.point_of_sale.get_items" ReadOf("Item") List
+            point_of_sale::get_items, "Lists items as a point of sale asks for them";
+        POST "/api/method/erpnext.selling.page.point_of_sale.point_of_sale.get_items" ReadOf("Item") List
+            point_of_sale::get_items, "Lists items as a point of sale asks for them";
         GET  "/api/method/frappe.client.get_list" Named("read") List client::get_list, "Lists documents";
         POST "/api/method/frappe.client.get_list" Named("read") List client::get_list, "Lists documents";
         GET  "/api/method/frappe.client.get_count" Named("read") List client::get_count, "Counts documents";

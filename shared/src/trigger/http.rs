@@ -55,8 +55,10 @@ pub async fn run(function: &impl HttpFunction) -> Result<(), lambda_runtime::Err
 
 impl From<ApiGatewayV2httpRequest> for Request {
     fn from(event: ApiGatewayV2httpRequest) -> Self {
-        let query =
-            event.query_string_parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        // As it was sent: the gateway's own parameters join repeated ones with commas, which reading them again
+        // would tear JSON apart at.
+        let query = event.raw_query_string.unwrap_or_default();
+        let query = form_urlencoded::parse(query.as_bytes()).into_owned();
         Self {
             method: event.request_context.http.method.to_string(),
             path: event.raw_path.unwrap_or_default(),
@@ -264,6 +266,19 @@ mod tests {
         assert_eq!(body(Some("/wA=".into()), true).unwrap(), [0xff, 0]);
         assert_eq!(body(Some("/wA=".into()), false).unwrap(), b"/wA=");
         assert_eq!(body(Some("%".into()), true).unwrap_err().code(), ErrorCode::MalformedBody);
+    }
+
+    #[test]
+    fn json_in_the_query_is_not_torn_apart_at_its_commas() {
+        let event: ApiGatewayV2httpRequest = serde_json::from_value(json!({
+            "rawPath": "/v2", "rawQueryString": "filters=[%5B%22a%22,%22=%22,%22b+c%22]]&limit=1&limit=2",
+            "queryStringParameters": { "filters": "[[\"a\",\"=\",\"b c\"]]", "limit": "1,2" },
+            "requestContext": { "http": { "method": "GET" } },
+        }))
+        .unwrap();
+        let request = Request::from(event);
+        assert_eq!(request.query["filters"], r#"[["a","=","b c"]]"#);
+        assert_eq!(request.query["limit"], "2");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
 use crate::api::openapi::Operation;
 use crate::{
     Error, ErrorCode, Result,
-    api::{Call, answer::Answer},
+    api::{Call, answer::Answer, input::Repeatable},
     auth::Permission,
     documents::{Changes, Count, DocName, DocStatus, DocType, DocumentKey, not_found},
     trigger::http::Response,
@@ -195,13 +195,18 @@ impl Named {
 pub async fn insert(
     call: &Call<'_>,
     Args(OneDocument { doc: Doc(doc) }): Args<OneDocument>,
+    Repeatable(receipt): Repeatable,
 ) -> Result<Message<FrappeDocument>> {
-    writing::create(call, writing::doctype_of(&doc)?, doc).await.map(Message)
+    writing::create(call, writing::doctype_of(&doc)?, doc, receipt).await.map(Message)
 }
 
 /// `frappe.client.insert_many`: the names, in order. All or none.
-pub async fn insert_many(call: &Call<'_>, Args(many): Args<ManyDocuments>) -> Result<Message<Vec<String>>> {
-    writing::create_all(call, many.docs.0).await.map(Message)
+pub async fn insert_many(
+    call: &Call<'_>,
+    Args(many): Args<ManyDocuments>,
+    Repeatable(receipt): Repeatable,
+) -> Result<Message<Vec<String>>> {
+    writing::create_all(call, many.docs.0, receipt).await.map(Message)
 }
 
 /// `frappe.client.save`.

@@ -137,7 +137,7 @@ impl List {
                 fields.retain(|name, value| !value.is_array() && name != "doctype");
                 self.shaped(Value::Object(fields), &[])
             }
-            selection => self.shaped(selection.of(&document), &times),
+            Selection::Fields(_) => self.shaped(self.selection.of(&document), &times),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod dialect;
 pub mod envelope;
 mod list;
 pub mod notice;
+pub mod point_of_sale;
 pub mod resource;
 pub mod service;
 mod shown;

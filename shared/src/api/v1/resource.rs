@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Result,
-    api::Call,
+    api::{Call, input::Repeatable},
     documents::{Changes, not_found},
 };
 
@@ -29,8 +29,12 @@ pub async fn get(call: &Call<'_>, _: Args<NoArguments>) -> Result<Data<FrappeDoc
 }
 
 /// `POST /api/resource/{doctype}`.
-pub async fn create(call: &Call<'_>, Fields(fields): Fields) -> Result<Data<FrappeDocument>> {
-    writing::create(call, call.doctype()?, fields).await.map(Data)
+pub async fn create(
+    call: &Call<'_>,
+    Fields(fields): Fields,
+    Repeatable(receipt): Repeatable,
+) -> Result<Data<FrappeDocument>> {
+    writing::create(call, call.doctype()?, fields, receipt).await.map(Data)
 }
 
 /// `PUT /api/resource/{doctype}/{name}`: the given fields replace those of the document.

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    api::rig::{Site, TOKEN, asked},
+    api::rig::{Site, TOKEN, asked, follow},
+    auth::Principal,
     trigger::http::{Request, Response},
 };
 
@@ -523,6 +524,94 @@ async fn nobody_reaches_causeways_own_doctypes_by_methods() {
             "{method}"
         );
     }
+}
+
+/// A key of `user`, in Frappe's form.
+async fn token_of(site: &Site, user: &str) -> String {
+    let new = serde_json::from_value(json!({ "user": user })).unwrap();
+    let administrator = Principal::administrator().unwrap();
+    let (key, secret) = site.api.services.keyring.create(&administrator, &new, None).await.unwrap();
+    format!("token {}:{}", key.id, std::str::from_utf8(secret.expose()).unwrap())
+}
+
+#[tokio::test]
+async fn who_may_only_read_changes_nothing_by_any_method() {
+    let site = Site::start().await;
+    let todo = json!({ "doctype": "ToDo", "name": "3qo42m56n7" });
+    let whole = call(&site, "insert", &json!({ "doc": todo })).await.body["message"].clone();
+    let token = token_of(&site, "auditor@causeway").await;
+    let send = async |method: &str, path: &str, body: &Value| {
+        site.send(asked(method, path, Some(&token), (!body.is_null()).then_some(body))).await
+    };
+    let path = "/api/resource/ToDo/3qo42m56n7";
+    assert_eq!(send("GET", path, &Value::Null).await.status.as_u16(), 200);
+    recorded!("78_delete").is_answered_by(&send("DELETE", path, &Value::Null).await);
+    for (method, body) in [
+        ("insert", json!({ "doc": { "doctype": "ToDo" } })),
+        ("insert_many", json!({ "docs": [{ "doctype": "ToDo" }] })),
+        ("save", json!({ "doc": whole })),
+        ("submit", json!({ "doc": whole })),
+        ("cancel", todo.clone()),
+        ("delete", todo.clone()),
+        ("set_value", json!({ "doctype": "ToDo", "name": "3qo42m56n7", "fieldname": "a", "value": 1 })),
+    ] {
+        let answer = send("POST", &format!("/api/method/frappe.client.{method}"), &body).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["exc_type"]),
+            (403, &json!("PermissionError")),
+            "{method}"
+        );
+    }
+    let kept = site.get(path).await;
+    assert_eq!(kept.body["data"], whole);
+}
+
+#[tokio::test]
+async fn what_creates_may_be_repeated_with_an_idempotency_key() {
+    let site = Site::start().await;
+    let with_key = |path: &str, key: &str, body: &Value| {
+        let mut request = asked("POST", path, Some(TOKEN), Some(body));
+        request.headers.insert("idempotency-key", key.parse().unwrap());
+        request
+    };
+    let new = json!({ "doctype": "ToDo", "naming_series": "TD-.#", "description": "once" });
+    for (path, body, member) in [
+        ("/api/resource/ToDo", new.clone(), "data"),
+        ("/api/method/frappe.client.insert", json!({ "doc": new }), "message"),
+        ("/api/method/frappe.client.insert_many", json!({ "docs": [new, new] }), "message"),
+    ] {
+        let first = site.send(with_key(path, "k-1", &body)).await;
+        let again = site.send(with_key(path, "k-1", &body)).await;
+        assert_eq!((again.status.as_u16(), &again.body[member]), (200, &first.body[member]), "{path}");
+        let other = site.send(with_key(path, "k-1", &json!({ "doc": {} }))).await;
+        assert_ne!(other.status.as_u16(), 200);
+    }
+    assert_eq!(site.get("/api/method/frappe.client.get_count?doctype=ToDo").await.body["message"], 4);
+}
+
+#[tokio::test]
+async fn the_point_of_sale_finds_its_items() {
+    let site = Site::start().await;
+    for (code, name) in [("LAP-1", "Laptop"), ("LAP-2", "Laptop sleeve")] {
+        let item = json!({ "item_code": code, "item_name": name, "item_group": "Tools", "stock_uom": "Nos" });
+        follow(&site, "Item", code, item).await;
+    }
+    let price =
+        json!({ "item_code": "LAP-1", "price_list": "Retail", "price_list_rate": 999.5, "selling": 1 });
+    follow(&site, "Item%20Price", "IP-1", price).await;
+    let method = "/api/method/erpnext.selling.page.point_of_sale.point_of_sale.get_items";
+    let all = site.get(&format!("{method}?start=0&page_length=40&price_list=Retail&search_term=lap")).await;
+    let items = all.body["message"]["items"].as_array().unwrap();
+    assert_eq!(
+        (items.len(), &items[0]["item_code"], &items[0]["price_list_rate"]),
+        (2, &json!("LAP-1"), &json!(999.5))
+    );
+    let second = json!({ "start": 1, "page_length": 1, "price_list": "Retail", "item_group": "", "search_term": "lap" });
+    let second = send(&site, "POST", method, &second).await;
+    assert_eq!(second.body["message"]["items"][0]["item_code"], "LAP-2", "{}", second.body);
+    let none = site.get(&format!("{method}?search_term=zzz")).await;
+    assert_eq!(none.body["message"], json!({ "items": [] }));
+    assert_eq!(site.get(&format!("{method}?page_length=501")).await.status.as_u16(), 417);
 }
 
 #[tokio::test]

@@ -9,7 +9,10 @@ use super::{args, shown::FrappeDocument};
 use crate::{
     Error, ErrorCode, Result,
     api::Call,
-    documents::{Changes, Dialect, DocName, DocStatus, DocType, DocumentKey, MAX_WRITES, NewDocument},
+    auth::Permission,
+    documents::{
+        Changes, Dialect, DocName, DocStatus, DocType, DocumentKey, MAX_WRITES, NewDocument, Receipt,
+    },
 };
 
 /// A document's fields, as a client sends them.
@@ -22,9 +25,14 @@ pub fn doctype_of(doc: &Given) -> Result<DocType> {
 }
 
 /// Creates a document. It frees what waits for it, also when it is a repeat: the first may have died before.
-pub async fn create(call: &Call<'_>, doctype: DocType, doc: Given) -> Result<FrappeDocument> {
+pub async fn create(
+    call: &Call<'_>,
+    doctype: DocType,
+    doc: Given,
+    receipt: Option<Receipt>,
+) -> Result<FrappeDocument> {
     let new = NewDocument::read(doctype, doc.into(), Dialect::Frappe)?;
-    let created = call.editor().create(call.principal()?, &new, None).await?;
+    let created = call.editor().create(call.principal()?, &new, receipt).await?;
     call.services.release.waiting_for(&created.document.key).await;
     Ok(FrappeDocument::of(created.document))
 }
@@ -46,9 +54,10 @@ pub async fn save(call: &Call<'_>, mut doc: Given, docstatus: Option<DocStatus>)
             if let Some(docstatus) = docstatus {
                 doc.insert("docstatus".into(), u8::from(docstatus).into());
             }
-            return create(call, doctype, doc).await;
+            return create(call, doctype, doc, None).await;
         }
     };
+    call.permit(Permission::Write(&doctype))?;
     if doc.get("modified").is_none_or(|modified| modified.as_str().is_none_or(str::is_empty)) {
         // As Frappe: what is not the document as it was read would take away the fields that it lacks.
         return Err(Error::new(
@@ -66,7 +75,7 @@ pub async fn save(call: &Call<'_>, mut doc: Given, docstatus: Option<DocStatus>)
 }
 
 /// Creates all of `docs`, or none, and frees what waits for them. Returns their names.
-pub async fn create_all(call: &Call<'_>, docs: Value) -> Result<Vec<String>> {
+pub async fn create_all(call: &Call<'_>, docs: Value, receipt: Option<Receipt>) -> Result<Vec<String>> {
     let Value::Array(docs) = docs else {
         return Err(Error::field("/docs", "invalid", "must be a list of documents"));
     };
@@ -76,7 +85,7 @@ pub async fn create_all(call: &Call<'_>, docs: Value) -> Result<Vec<String>> {
         let doc = args::object(doc).map_err(|error| error.at(&at))?;
         new.push(NewDocument::read(doctype_of(&doc)?, doc.into(), Dialect::Frappe)?);
     }
-    let created = call.editor().create_all(call.principal()?, &new).await?;
+    let created = call.editor().create_all(call.principal()?, &new, receipt).await?;
     for document in &created {
         call.services.release.waiting_for(&document.key).await;
     }

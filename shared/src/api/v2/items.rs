@@ -15,7 +15,7 @@ use crate::{
     },
     cache::{CachePolicy, Cached, DEFAULT_TTL},
     documents::DocType,
-    projections::items::{GROUPS, ITEMS, ItemQuery, PRICES, PROFILES, STOCK},
+    projections::items::{GROUPS, ITEMS, ItemQuery, PRICES, PROFILES, PosItem, STOCK},
 };
 
 /// The DocTypes that an answer is made of.
@@ -104,7 +104,7 @@ pub async fn found(call: &Call<'_>, query: &ItemQuery) -> Result<Cached> {
     let permissions = call.principal()?.fingerprint();
     let compute = || async {
         let page = call.services.items.find(query).await?;
-        let items: Vec<Value> = page.items.iter().map(|item| item.to_json()).collect();
+        let items: Vec<Value> = page.items.iter().map(PosItem::to_json).collect();
         let mut end = json!({ "next": page.next });
         if page.partial {
             end["partial"] = true.into();

@@ -6,13 +6,21 @@ use super::{Editor, MAX_COMMITS, NewDocument, gave_up, uncalled_for};
 use crate::{
     Error, ErrorCode, Result,
     auth::{Permission, Principal, permit},
-    documents::{Change, Commit, Committed, DocStatus, Document, DocumentKey, MAX_WRITES, Stored, Write},
+    documents::{
+        Change, Commit, Committed, DocStatus, Document, DocumentKey, MAX_WRITES, Receipt, Stored, Write,
+    },
 };
 
 impl Editor {
     /// Creates all of `new`, at most [`MAX_WRITES`], in one transaction, and returns them in order. The names of
-    /// two of them must differ.
-    pub async fn create_all(&self, who: &Principal, new: &[NewDocument]) -> Result<Vec<Document>> {
+    /// two of them must differ. With a receipt, a repeat gets them as they were created; of answers too large to be
+    /// kept, those that are still there, as they are.
+    pub async fn create_all(
+        &self,
+        who: &Principal,
+        new: &[NewDocument],
+        receipt: Option<Receipt>,
+    ) -> Result<Vec<Document>> {
         check(who, new)?;
         let mut deleted: BTreeMap<DocumentKey, Stored> = BTreeMap::new();
         let mut obstacle = None;
@@ -24,11 +32,15 @@ impl Editor {
                 let change = Change::Put { fields: new.fields.clone(), docstatus: new.docstatus };
                 writes.push(Write::over(target, stored, change, self.applied(stored), &who.user));
             }
-            let error = match self.documents.commit(Commit { writes, event: None, receipt: None }).await {
-                Ok(Committed::Now(documents)) => return Ok(documents.into_iter().flatten().collect()),
-                Ok(_) => return Err(uncalled_for()),
-                Err(error) => error,
-            };
+            let error =
+                match self.documents.commit(Commit { writes, event: None, receipt: receipt.clone() }).await {
+                    Ok(Committed::Now(documents)) => return Ok(documents.into_iter().flatten().collect()),
+                    Ok(Committed::Answered(answer)) => {
+                        return Ok(answer.documents.into_iter().flatten().collect());
+                    }
+                    Ok(_) => return Err(uncalled_for()),
+                    Err(error) => error,
+                };
             if !matches!(error.code(), ErrorCode::DocumentExists | ErrorCode::RevisionConflict) {
                 return Err(error);
             }
