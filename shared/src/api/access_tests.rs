@@ -65,6 +65,7 @@ async fn a_key_is_made_shown_changed_rotated_and_removed() {
     let path = format!("/v2/api-keys/{id}");
     assert_eq!(made.headers["location"], path.as_str());
     assert!(key.starts_with(&format!("{id}.")) && key.len() > id.len() + 40, "{key}");
+    assert_eq!(made.headers["cache-control"], "no-store");
     let got = site.get(&path).await;
     assert_eq!((etag(&made), etag(&got)), ("\"1\"", "\"1\""));
     assert_eq!(got.body["data"]["expires_at"], "2030-01-01T00:00:00.000000Z");

@@ -114,6 +114,20 @@ impl<A: Answer> Answer for Tagged<A> {
     }
 }
 
+/// An answer that shows a secret: no cache may keep it.
+pub struct Unkept<A>(pub A);
+
+impl<A: Answer> Answer for Unkept<A> {
+    fn respond(self) -> Result<Response> {
+        Ok(self.0.respond()?.with_header(header::CACHE_CONTROL, "no-store"))
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        A::describe(operation);
+    }
+}
+
 /// 202 and what will happen; `Location` says where to look for it.
 pub struct Accepted<T> {
     /// What is known of it.

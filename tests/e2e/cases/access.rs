@@ -52,9 +52,9 @@ impl<'a> Clerk<'a> {
         hub.api("PUT", &clerk.user_path(), Some(&user)).data(201);
         let answer = hub.api("POST", "/v2/api-keys", Some(&json!({ "user": clerk.name })));
         let made = answer.data(201);
-        clerk.key_path = answer.header("location").to_owned();
+        answer.header("location").clone_into(&mut clerk.key_path);
         assert_eq!(clerk.key_path, format!("/v2/api-keys/{}", made["id"].as_str().unwrap()));
-        clerk.key = made["key"].as_str().unwrap().to_owned();
+        made["key"].as_str().unwrap().clone_into(&mut clerk.key);
         clerk
     }
 

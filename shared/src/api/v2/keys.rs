@@ -7,7 +7,7 @@ use crate::{
     Result,
     api::{
         Call,
-        answer::{Created, Many, Nothing, One, Tagged},
+        answer::{Created, Many, Nothing, One, Tagged, Unkept},
         condition::{BUILT_IN, Seen},
         input::{Json, Paging, Query, Repeatable},
         shown::Time,
@@ -107,11 +107,11 @@ pub async fn create(
     call: &Call<'_>,
     Json(new): Json<NewKey>,
     Repeatable(receipt): Repeatable,
-) -> Result<Tagged<Created<NewKeyView>>> {
+) -> Result<Unkept<Tagged<Created<NewKeyView>>>> {
     let (key, secret) = call.services.keyring.create(call.principal()?, &new, receipt).await?;
     let location = format!("/v2/api-keys/{}", key.id);
     let revision = key.revision();
-    Ok(Tagged::revision(revision, Created::at(location, NewKeyView::of(key, &secret))))
+    Ok(Unkept(Tagged::revision(revision, Created::at(location, NewKeyView::of(key, &secret)))))
 }
 
 /// `PATCH /v2/api-keys/{id}`: changes what it is given.
@@ -132,12 +132,12 @@ pub async fn rotate(
     Json(rotation): Json<Rotation>,
     seen: Seen,
     Repeatable(receipt): Repeatable,
-) -> Result<Tagged<One<NewKeyView>>> {
+) -> Result<Unkept<Tagged<One<NewKeyView>>>> {
     let id = call.param("id")?;
     let expect = seen.expect(revision(call, id)).await?;
     let rotated = call.services.keyring.rotate(call.principal()?, id, rotation, expect, receipt).await;
     let (key, secret) = rotated.map_err(|error| seen.refused(error))?;
-    Ok(Tagged::revision(key.revision(), One::of(NewKeyView::of(key, &secret))))
+    Ok(Unkept(Tagged::revision(key.revision(), One::of(NewKeyView::of(key, &secret)))))
 }
 
 /// `DELETE /v2/api-keys/{id}`.
