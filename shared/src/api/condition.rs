@@ -45,13 +45,20 @@ impl Seen {
     /// What a write of a record is to expect, whose revision now is `current`: `None` where there is no such record,
     /// [`BUILT_IN`] for one that comes with Causeway. It is asked for only if the condition is more than one revision,
     /// whose check is then the write's alone, so that a repeat of a request is known before it is refused.
-    pub async fn expect(&self, current: impl Future<Output = Result<Option<u64>>>) -> Result<Option<Expect>> {
+    ///
+    /// `valid` is what is wrong with the input, if something is: that is said before a condition that does not hold
+    /// (RFC 9110, section 13.2.1). Nothing else is made of it: the write checks again.
+    pub async fn expect(
+        &self,
+        valid: Result<()>,
+        current: impl Future<Output = Result<Option<u64>>>,
+    ) -> Result<Option<Expect>> {
         let current = match (self.only_revision(), &self.if_match, &self.if_none_match) {
             (Some(revision), ..) => Some(revision),
             (None, None, None) => return Ok(None),
             _ => {
                 let current = current.await?;
-                self.check(current)?;
+                self.check(current).or_else(|failed| valid.and(Err(failed)))?;
                 current
             }
         };
@@ -152,16 +159,19 @@ mod tests {
         current: Option<u64>,
     ) -> Result<Option<Expect>, ErrorCode> {
         let seen = seen(&[(name, value)]).unwrap();
-        seen.expect(async { Ok(current) }).await.map_err(|error| error.code())
+        seen.expect(Ok(()), async { Ok(current) }).await.map_err(|error| error.code())
     }
 
     #[tokio::test]
     async fn one_revision_is_left_to_the_write() {
         let lone = seen(&[(header::IF_MATCH, "\"7\"")]).unwrap();
         let unread = async { Err(Error::internal("was read")) };
-        assert_eq!(lone.expect(unread).await.unwrap(), Some(Expect::Revision(7)));
+        assert_eq!(lone.expect(Ok(()), unread).await.unwrap(), Some(Expect::Revision(7)));
         assert_eq!(expect(header::IF_MATCH, "\"0\"", Some(0)).await, Ok(Some(Expect::Absent)));
-        assert_eq!(seen(&[]).unwrap().expect(async { Err(Error::internal("x")) }).await.unwrap(), None);
+        assert_eq!(
+            seen(&[]).unwrap().expect(Ok(()), async { Err(Error::internal("x")) }).await.unwrap(),
+            None
+        );
     }
 
     #[tokio::test]
@@ -181,6 +191,15 @@ mod tests {
         ] {
             assert_eq!(expect(header, value, current).await, expected, "{value} {current:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_the_input_is_said_before_a_condition_that_does_not_hold() {
+        let seen = seen(&[(header::IF_NONE_MATCH, "*")]).unwrap();
+        let invalid = || Err(Error::field("/x", "invalid", "is wrong"));
+        let expect = async |current| seen.expect(invalid(), async { Ok(current) }).await;
+        assert_eq!(expect(Some(1)).await.unwrap_err().code(), ErrorCode::InvalidInput);
+        assert_eq!(expect(None).await.unwrap(), Some(Expect::Absent), "the write says it");
     }
 
     #[test]

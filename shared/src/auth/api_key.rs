@@ -167,11 +167,16 @@ impl Record for StoredKey {
 
     fn validate(&self) -> Result<()> {
         let mut faults = Faults::default();
-        let short = self.description.chars().count() <= MAX_DESCRIPTION_CHARS;
-        let detail = format!("at most {MAX_DESCRIPTION_CHARS} characters");
-        faults.check(short, "/description", "too_long", detail);
+        check_description(&mut faults, &self.description);
         faults.into_result()
     }
+}
+
+/// Notes a description that is too long.
+pub(super) fn check_description(faults: &mut Faults, description: &str) {
+    let short = description.chars().count() <= MAX_DESCRIPTION_CHARS;
+    let detail = format!("at most {MAX_DESCRIPTION_CHARS} characters");
+    faults.check(short, "/description", "too_long", detail);
 }
 
 /// What a presented secret is compared with where there is no key, so that the work is the same.

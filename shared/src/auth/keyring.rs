@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     ApiKeys, Directory, Permission, Principal,
-    api_key::{ADMIN_KEY_ID, ApiKey, StoredKey},
+    api_key::{ADMIN_KEY_ID, ApiKey, StoredKey, check_description},
     built_in::{Place, page_after},
     permit,
     presented_key::SecretHash,
@@ -136,6 +136,26 @@ impl Default for Rotation {
     }
 }
 
+impl KeyChanges {
+    /// Whether everything in them is as it must be at `now`, each fault naming its field. Asks nobody.
+    pub fn validate(&self, now: Timestamp) -> Result<()> {
+        let mut faults = Faults::default();
+        check_description(&mut faults, self.description.as_deref().unwrap_or_default());
+        check_expiry(&mut faults, self.expires_at.apply(None), now);
+        faults.into_result()
+    }
+}
+
+impl Rotation {
+    /// Whether its grace is one that can be given.
+    pub fn validate(self) -> Result<()> {
+        let mut faults = Faults::default();
+        let detail = format!("must be 0 to {MAX_GRACE_SECONDS}");
+        faults.check(self.grace_seconds <= MAX_GRACE_SECONDS, "/grace_seconds", "invalid", detail);
+        faults.into_result()
+    }
+}
+
 /// Makes, shows and changes API keys.
 pub struct Keyring {
     records: Records<StoredKey>,
@@ -221,11 +241,8 @@ impl Keyring {
         expect: Option<Expect>,
         receipt: Option<Receipt>,
     ) -> Result<(ApiKey, Secret)> {
+        rotation.validate()?;
         let grace = rotation.grace_seconds;
-        if grace > MAX_GRACE_SECONDS {
-            let detail = format!("must be 0 to {MAX_GRACE_SECONDS}");
-            return Err(Error::field("/grace_seconds", "invalid", detail));
-        }
         let now = self.clock.now();
         let valid_until =
             (grace > 0).then(|| now.saturating_add(SignedDuration::from_secs(grace.into())).unwrap_or(now));
@@ -244,9 +261,7 @@ impl Keyring {
         changes: KeyChanges,
         expect: Option<Expect>,
     ) -> Result<ApiKey> {
-        let mut faults = Faults::default();
-        check_expiry(&mut faults, changes.expires_at.apply(None), self.clock.now());
-        faults.into_result()?;
+        changes.validate(self.clock.now())?;
         let apply = |key: &mut StoredKey| {
             key.description = changes.description.unwrap_or_else(|| std::mem::take(&mut key.description));
             key.expires_at = changes.expires_at.apply(key.expires_at);

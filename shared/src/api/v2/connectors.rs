@@ -40,7 +40,7 @@ pub async fn put(
     let name = call.param("connector")?;
     let settings = sent.named(name)?;
     let (connectors, directory) = (&call.services.connectors, &call.services.directory);
-    let expect = seen.expect(revision(call, name)).await?;
+    let expect = seen.expect(settings.validate(), revision(call, name)).await?;
     let saved = connectors.put(&settings, call.principal()?, directory, expect).await;
     let saved = saved.map_err(|error| seen.refused(error))?;
     let location = format!("/v2/connectors/{name}");

@@ -121,7 +121,8 @@ pub async fn update(
     seen: Seen,
 ) -> Result<Tagged<One<KeyView>>> {
     let id = call.param("id")?;
-    let expect = seen.expect(revision(call, id)).await?;
+    let valid = changes.validate(call.services.clock.now());
+    let expect = seen.expect(valid, revision(call, id)).await?;
     let key = call.services.keyring.update(call.principal()?, id, changes, expect).await;
     key.map(shown).map_err(|error| seen.refused(error))
 }
@@ -134,7 +135,7 @@ pub async fn rotate(
     Repeatable(receipt): Repeatable,
 ) -> Result<Unkept<Tagged<One<NewKeyView>>>> {
     let id = call.param("id")?;
-    let expect = seen.expect(revision(call, id)).await?;
+    let expect = seen.expect(rotation.validate(), revision(call, id)).await?;
     let rotated = call.services.keyring.rotate(call.principal()?, id, rotation, expect, receipt).await;
     let (key, secret) = rotated.map_err(|error| seen.refused(error))?;
     Ok(Unkept(Tagged::revision(key.revision(), One::of(NewKeyView::of(key, &secret)))))
@@ -143,7 +144,7 @@ pub async fn rotate(
 /// `DELETE /v2/api-keys/{id}`.
 pub async fn delete(call: &Call<'_>, seen: Seen) -> Result<Nothing> {
     let id = call.param("id")?;
-    let expect = seen.expect(revision(call, id)).await?;
+    let expect = seen.expect(Ok(()), revision(call, id)).await?;
     let removed = call.services.keyring.remove(call.principal()?, id, expect).await;
     removed.map(|()| Nothing).map_err(|error| seen.refused(error))
 }

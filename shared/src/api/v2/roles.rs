@@ -11,6 +11,7 @@ use crate::{
         shown::segment,
     },
     auth::Role,
+    documents::Record,
 };
 
 /// `GET /v2/roles`: the built-in ones that nothing replaces, then the others, changed longest ago first.
@@ -35,7 +36,7 @@ pub async fn put(
 ) -> Result<Tagged<Created<Shown<Role>>>> {
     let name = call.param("role")?;
     let role = sent.named(name)?;
-    let expect = seen.expect(revision(call, name)).await?;
+    let expect = seen.expect(role.validate(), revision(call, name)).await?;
     let saved = call.services.accounts.put_role(call.principal()?, &role, expect).await;
     let saved = saved.map_err(|error| seen.refused(error))?;
     let role = Shown::from(saved.record);
@@ -48,7 +49,7 @@ pub async fn put(
 /// `DELETE /v2/roles/{role}`: of a built-in one, what replaced it.
 pub async fn delete(call: &Call<'_>, seen: Seen) -> Result<Nothing> {
     let name = call.param("role")?;
-    let expect = seen.expect(revision(call, name)).await?;
+    let expect = seen.expect(Ok(()), revision(call, name)).await?;
     let removed = call.services.accounts.remove_role(call.principal()?, name, expect).await;
     removed.map(|()| Nothing).map_err(|error| seen.refused(error))
 }
