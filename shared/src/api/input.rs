@@ -10,12 +10,15 @@ use serde_json::json;
 use super::Call;
 #[cfg(test)]
 use super::openapi::Operation;
-use crate::{Error, Result, documents::Receipt};
+use crate::{
+    Error, Result,
+    documents::{MAX_PAGE, Receipt},
+};
 #[cfg(test)]
 use crate::{ErrorCode, documents::IdempotencyKey};
 
 /// The most items a page has.
-pub const MAX_LIMIT: usize = 500;
+pub const MAX_LIMIT: usize = MAX_PAGE;
 /// How many items a page has when the caller does not say.
 const DEFAULT_LIMIT: usize = 20;
 

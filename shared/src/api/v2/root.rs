@@ -13,7 +13,7 @@ use crate::{
 pub struct ApiVersion {
     /// The version.
     version: &'static str,
-    /// What it can do that version 1 cannot.
+    /// What it can do.
     features: &'static [&'static str],
     /// Where it is described.
     documentation: &'static str,
