@@ -72,11 +72,14 @@ fn called(method: &str) -> Need {
     }
 }
 
+/// Whether someone may do what needs this.
+type May = fn(Need) -> bool;
+
 /// Someone who asks.
 struct Caller {
     name: &'static str,
     token: Option<String>,
-    may: fn(Need) -> bool,
+    may: May,
 }
 
 fn is_a_change(need: Need) -> bool {
@@ -108,7 +111,7 @@ impl Site {
             Caller { name: "System Manager", token: Some(TOKEN.into()), may: |_| true },
             Caller { name: "nobody", token: None, may: |need| need == Need::Nothing },
         ];
-        let more: [(&str, &str, fn(Need) -> bool); 4] = [
+        let more: [(&str, &str, May); 4] = [
             ("Integration User", "integrations@causeway", |need| {
                 is_a_change(need)
                     || matches!(need, Need::Nothing | Need::Key | Need::Read(_) | Need::ReadOperations)
