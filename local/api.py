@@ -94,9 +94,21 @@ def send(method: str, url: str, headers: dict[str, str], data: bytes | None) -> 
         connection.close()
 
 
+class Digits(float):
+    """A decimal that shows the digits it was sent with: 398.00 is not 398.0."""
+
+    def __new__(cls, text: str) -> Digits:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 def parsed(text: bytes) -> Any:
-    """JSON where it is JSON, else the text."""
+    """JSON where it is JSON, else the text. Decimals keep their digits."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=Digits)
     except ValueError:
         return text.decode(errors="replace")

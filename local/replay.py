@@ -26,7 +26,7 @@ def dead_events(api: Api, connector: str | None) -> Iterator[dict]:
         if not answer.ok:
             raise Failure(f"The dead events cannot be listed: {answer.problem}")
         yield from answer.data
-        cursor = answer.body["data"]["next"]
+        cursor = answer.body["page"]["next"]
         if cursor is None:
             return
         query["cursor"] = cursor

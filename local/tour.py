@@ -168,7 +168,8 @@ def show_document(api: Api, doctype: str, name: str) -> None:
         return
     for field, value in answer.data.items():
         if field not in ("doctype", "name"):
-            say(f"    {field:<18}{json.dumps(value, ensure_ascii=False)}")
+            text = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+            say(f"    {field:<18}{text}")
 
 
 def print_next_steps(variables: dict[str, str], env_file: Path) -> None:

@@ -51,7 +51,7 @@ impl<T: DeserializeOwned + JsonSchema> Input for Query<T> {
         let text = serde_urlencoded::to_string(call.query().collect::<Vec<_>>()).map_err(Error::internal)?;
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
         serde_path_to_error::deserialize(pairs).map(Self).map_err(|fault| {
-            let detail = fault.inner().to_string();
+            let detail = plain(&fault.inner().to_string());
             let name = named(&detail).unwrap_or_else(|| fault.path().to_string());
             fault_of(name, &detail)
         })
@@ -60,6 +60,17 @@ impl<T: DeserializeOwned + JsonSchema> Input for Query<T> {
     #[cfg(test)]
     fn describe(operation: &mut Operation<'_>) {
         operation.query::<T>();
+    }
+}
+
+/// What the parsers of the standard library say, in words that say what is wanted.
+fn plain(detail: &str) -> String {
+    match detail {
+        "invalid digit found in string" | "number too large to fit in target type" => {
+            "must be a whole number".to_owned()
+        }
+        "provided string was not `true` or `false`" => "must be true or false".to_owned(),
+        other => other.to_owned(),
     }
 }
 
@@ -95,7 +106,7 @@ impl Input for Repeatable {
         operation.header(
             IdempotencyKey::HEADER,
             "1 to 255 characters of your own, a UUID say: a repeat within 24 hours has the same answer and no second effect.",
-            &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" }),
+            &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$" }),
         );
         operation.fails(ErrorCode::IdempotencyInFlight);
         operation.fails(ErrorCode::IdempotencyKeyReused);

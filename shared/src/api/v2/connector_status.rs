@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connectors::found;
 use crate::{
-    Result,
+    Error, Result,
     api::{
         Call,
         answer::One,
@@ -18,6 +18,7 @@ use crate::{
     integration_log::{EntrySummary, EventStatus, LogQuery},
     parking::{ParkedQuery, ParkedState},
     trigger::http::Request,
+    webhook::check_event_name,
 };
 
 /// How far back the health of a connector looks.
@@ -54,7 +55,18 @@ pub async fn webhook_address(
     Query(params): Query<AddressParams>,
 ) -> Result<One<WebhookAddress>> {
     let connector = found(call).await?.name;
-    let event = params.event.map(|event| format!("/{}", segment(&event))).unwrap_or_default();
+    let event = match params.event {
+        None => String::new(),
+        Some(event) => {
+            check_event_name(&event)?;
+            if event.contains('/') {
+                let detail =
+                    "a name with '/' cannot be in the URL: have the provider send it in a header or the body";
+                return Err(Error::field("event", "invalid", detail));
+            }
+            format!("/{}", segment(&event))
+        }
+    };
     let path = format!("/webhooks/{connector}{event}");
     let base = if params.exclude_uri { String::new() } else { base_url(call, params.force_https) };
     Ok(One::of(WebhookAddress { address: format!("{base}{path}") }))

@@ -11,6 +11,7 @@ use crate::{
         input::{Limit, Query},
         shown::{DocumentReference, Time},
     },
+    id::IdKind,
     integration_log::{Failure, redact},
     parking::{Cargo, ParkedItem, ParkedQuery, ParkedState},
 };
@@ -142,7 +143,9 @@ pub async fn get(call: &Call<'_>) -> Result<One<ParkedView>> {
 pub async fn replay(call: &Call<'_>) -> Result<Accepted<EventId>> {
     let id = call.param("id")?;
     call.services.replay.one(id).await?;
-    let location = Some(format!("/v2/integration-logs/{id}"));
+    // A change of a document has no entry in the log: it goes from here once it could be followed.
+    let shown = if IdKind::Change.is_spelt(id) { "parked" } else { "integration-logs" };
+    let location = Some(format!("/v2/{shown}/{id}"));
     Ok(Accepted { data: EventId { id: id.to_owned() }, location })
 }
 

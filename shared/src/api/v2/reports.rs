@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::{
         Call,
         answer::{Kept, OneOf},
         input::Query,
+        shown::Day,
     },
     cache::{CachePolicy, REPORT_TTL},
     documents::DocType,
@@ -30,11 +31,9 @@ pub struct SalesParams {
     /// The company.
     company: String,
     /// The first day, `YYYY-MM-DD`.
-    #[schemars(with = "String", extend("format" = "date"))]
-    from_date: Date,
+    from_date: Day,
     /// The last day; today (UTC) if it is not given.
-    #[schemars(with = "Option<String>", extend("format" = "date"))]
-    to_date: Option<Date>,
+    to_date: Option<Day>,
 }
 
 /// A company's sales.
@@ -81,8 +80,8 @@ impl JsonSchema for SalesView {
 /// `GET /v2/reports/sales`.
 pub async fn sales(call: &Call<'_>, Query(params): Query<SalesParams>) -> Result<Kept<OneOf<SalesView>>> {
     let now = call.services.clock.now();
-    let to_date = params.to_date.unwrap_or_else(|| now.to_zoned(TimeZone::UTC).date());
-    let query = SalesQuery { company: params.company, from_date: params.from_date, to_date: Some(to_date) };
+    let to_date = params.to_date.map_or_else(|| now.to_zoned(TimeZone::UTC).date(), |day| day.0);
+    let query = SalesQuery { company: params.company, from_date: params.from_date.0, to_date: Some(to_date) };
     let policy = CachePolicy { name: "sales", ttl: REPORT_TTL, depends_on: &DEPENDS_ON, single_flight: true };
     let arguments = [query.company.as_str(), &query.from_date.to_string(), &to_date.to_string()];
     let permissions = call.principal()?.fingerprint();
