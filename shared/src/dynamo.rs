@@ -160,7 +160,7 @@ pub fn json(value: &impl serde::Serialize) -> Result<String> {
 
 /// Keys fetched in one request, the most DynamoDB takes.
 const BATCH: usize = 100;
-/// How often a batch is asked for what it left out.
+/// How often a batch is asked for what it left out: an answer holds 16 MB, a batch at most 40.
 const MAX_ROUNDS: usize = 5;
 
 /// How up to date what is read has to be.

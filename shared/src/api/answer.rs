@@ -193,7 +193,9 @@ impl<T: Envelope> Answer for Kept<T> {
         Ok(Response::json(StatusCode::OK, self.cached.value()?)
             .with_header(header::ETAG, &self.cached.etag.to_string())
             .with_header(header::AGE, &self.cached.age_seconds(self.now).to_string())
-            .with_header(header::CACHE_CONTROL, &self.cached.cache_control()))
+            .with_header(header::CACHE_CONTROL, &self.cached.cache_control())
+            // A client that changes its key must not find what it was shown with the other one.
+            .with_header(header::VARY, "Authorization, X-API-Key"))
     }
 
     #[cfg(test)]

@@ -56,7 +56,7 @@ impl Call<'_> {
 
     /// The receipt that `Idempotency-Key` asks for, if it is sent.
     pub fn receipt(&self) -> Result<Option<Receipt>> {
-        let Some(value) = self.request.headers.get("idempotency-key") else { return Ok(None) };
+        let Some(value) = self.request.headers.get(IdempotencyKey::HEADER) else { return Ok(None) };
         let key = IdempotencyKey::parse(value.to_str().unwrap_or_default())?;
         let caller = self.caller()?;
         let mut query: Vec<(&String, &String)> = self.request.query.iter().collect();

@@ -102,7 +102,8 @@ impl Seen {
     fn only_revision(&self) -> Option<u64> {
         match (&self.if_match, &self.if_none_match) {
             (Some(Condition::Tags(tags)), None) => match tags.as_slice() {
-                [tag] => tag.as_revision(),
+                // What is built in has no revision that a write could check: whether it is there is asked.
+                [tag] => tag.as_revision().filter(|revision| *revision != BUILT_IN),
                 _ => None,
             },
             _ => None,
@@ -178,6 +179,8 @@ mod tests {
     async fn what_does_not_hold_is_refused_and_what_holds_is_expected_of_the_write() {
         let failed = Err(ErrorCode::PreconditionFailed);
         for (header, value, current, expected) in [
+            (header::IF_MATCH, "\"0\"", None, failed),
+            (header::IF_MATCH, "\"0\"", Some(3), failed),
             (header::IF_MATCH, "*", Some(3), Ok(Some(Expect::Revision(3)))),
             (header::IF_MATCH, "*", None, failed),
             (header::IF_MATCH, "\"2\", \"3\"", Some(3), Ok(Some(Expect::Revision(3)))),

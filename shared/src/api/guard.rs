@@ -1,6 +1,6 @@
-//! Who comes in: the API key, the limit on failed authentication, the permission that the route's line in the
-//! table names, and the user's rate limit, in this order. What is refused early costs little: neither a blocked
-//! address nor a refused user leads to a call.
+//! Who comes in: the limit on failed authentication, the API key, and, once the wrapper asked for the permission
+//! that the route's line in the table names, the user's rate limit. What is refused early costs little: neither a
+//! blocked address nor a refused user leads to a call.
 
 use std::sync::Arc;
 

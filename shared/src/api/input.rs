@@ -10,12 +10,15 @@ use serde_json::json;
 use super::Call;
 #[cfg(test)]
 use super::openapi::Operation;
+use crate::{
+    Error, Result,
+    documents::{MAX_PAGE, Receipt},
+};
 #[cfg(test)]
-use crate::ErrorCode;
-use crate::{Error, Result, documents::Receipt};
+use crate::{ErrorCode, documents::IdempotencyKey};
 
 /// The most items a page has.
-pub const MAX_LIMIT: usize = 500;
+pub const MAX_LIMIT: usize = MAX_PAGE;
 /// How many items a page has when the caller does not say.
 const DEFAULT_LIMIT: usize = 20;
 
@@ -90,7 +93,7 @@ impl Input for Repeatable {
     #[cfg(test)]
     fn describe(operation: &mut Operation<'_>) {
         operation.header(
-            "Idempotency-Key",
+            IdempotencyKey::HEADER,
             "1 to 255 characters of your own, a UUID say: a repeat within 24 hours has the same answer and no second effect.",
             &json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" }),
         );

@@ -1,11 +1,10 @@
 //! The HTTP API: one table of routes, one wrapper around all handlers.
 //!
 //! [`Api::handle`] is called by the `api` function. It finds the route in [`ROUTES`], checks the version that is
-//! asked for, authenticates the API key, asks for the permission the table names, counts
-//! the request towards its limit, runs the handler, turns errors
-//! into what the version's callers expect (problems, or below `/api` Frappe's own shape) and logs one line.
-//! A handler is a function of a [`Call`] and its typed inputs; adding an endpoint is that function and its line
-//! in the table.
+//! asked for, authenticates the API key, asks for the permission the table names, counts the request towards its
+//! limit, runs the handler, turns errors into what the version's callers expect (problems, or below `/api` Frappe's
+//! own shape) and logs one line. A handler is a function of a [`Call`] and its typed inputs; adding an endpoint is
+//! that function and its line in the table.
 
 #[cfg(test)]
 mod access_tests;

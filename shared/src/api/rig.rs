@@ -192,6 +192,7 @@ async fn items_are_found_with_their_prices_and_what_there_is_of_them() {
     let found = site.get("/v2/items?search_term=lap&price_list=Retail").await;
     assert_eq!(found.body["data"][0]["item_code"], "LAP-1", "{}", found.body);
     assert_eq!(found.body["data"][0]["price_list_rate"].to_string(), "999.9");
+    assert_eq!(found.headers["vary"], "Authorization, X-API-Key", "a client keeps it for one key");
     let nothing = site.get("/v2/items?search_term=zzz").await;
     assert_eq!(nothing.body, json!({ "data": [], "page": { "next": null } }));
     assert_eq!(site.get("/v2/items?search_term=z").await.body["errors"][0]["field"], "search_term");

@@ -36,9 +36,9 @@ use crate::{
 
 /// How long a result in an instance's memory is used without asking whether it still holds.
 pub const TRUSTED: SignedDuration = SignedDuration::from_secs(5);
-/// The mission's time to live where a policy has no reason for another.
+/// The time to live where a policy has no reason for another.
 pub const DEFAULT_TTL: SignedDuration = SignedDuration::from_secs(300);
-/// Reports cost more and are looked at by people: the mission's time to live for them.
+/// The time to live of reports, which cost more and are looked at by people.
 pub const REPORT_TTL: SignedDuration = SignedDuration::from_secs(600);
 /// The most DocTypes a result may depend on: they are read with it, in one call.
 pub const MAX_DEPENDENCIES: usize = 20;

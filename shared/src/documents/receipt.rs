@@ -35,9 +35,6 @@ use crate::{
 /// How long a repeat is recognised.
 pub const RECOGNISED: SignedDuration = SignedDuration::from_hours(24);
 
-/// The header.
-pub const HEADER: &str = "Idempotency-Key";
-
 /// The longest key, in characters.
 const MAX_KEY_CHARS: usize = 255;
 /// The largest sealed answer that is kept whole, in bytes: an item has at most 400 KB.
@@ -50,13 +47,16 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
+    /// The header that carries it, and the field that is named where it is at fault.
+    pub const HEADER: &str = "Idempotency-Key";
+
     /// Reads the header's value: 1 to 255 printable ASCII characters, with or without the quotes of a structured
     /// field (RFC 8941 string).
     pub fn parse(header: &str) -> Result<Self> {
         let invalid = || {
             let detail =
                 format!("must be 1 to {MAX_KEY_CHARS} printable ASCII characters, in quotes or without");
-            Error::field(HEADER, "invalid", detail)
+            Error::field(Self::HEADER, "invalid", detail)
         };
         let text = header.trim();
         let key = match text.strip_prefix('"') {

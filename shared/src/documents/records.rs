@@ -132,7 +132,9 @@ impl<T: Record> Records<T> {
     /// Removes the record called `name`; whether there was one. `expect` as in [`put`](Self::put).
     pub async fn remove(&self, name: &str, expect: Option<Expect>, actor: &str) -> Result<bool> {
         let Ok(key) = key::<T>(name) else { return Ok(false) };
-        if expect.is_none() && self.store.get(&key).await?.is_none() {
+        // What is not there leaves no tombstone behind, also where that is just what was expected.
+        let may_be_absent = !matches!(expect, Some(Expect::Revision(_)));
+        if may_be_absent && self.store.get(&key).await?.is_none() {
             return Ok(false);
         }
         self.write(&key, &Change::Delete, expect, actor, None).await?;
@@ -335,6 +337,10 @@ mod tests {
         records.put(&tariff("low", 7), None, "ann").await.unwrap();
         assert!(records.remove("low", Some(Expect::Revision(1)), "ann").await.unwrap());
         assert!(!records.remove("low", None, "ann").await.unwrap());
+        assert!(!records.remove("low", Some(Expect::Absent), "ann").await.unwrap());
+        assert!(!records.remove("never", Some(Expect::Absent), "ann").await.unwrap());
+        let never = records.store.read(&key::<Tariff>("never").unwrap()).await.unwrap();
+        assert_eq!(never, None, "not even a tombstone");
         assert_eq!(records.get("low").await.unwrap(), None);
         let again = records.put(&tariff("low", 1), Some(Expect::Absent), "bob").await.unwrap();
         assert!(again.created);

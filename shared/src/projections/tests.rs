@@ -294,6 +294,41 @@ async fn an_item_moves_between_groups_and_a_group_has_those_below_it() {
 }
 
 #[tokio::test]
+async fn a_search_shows_the_tree_as_it_is_since_it_is_kept_as_of_its_version() {
+    let rig = Rig::new().await;
+    for (name, parent) in [("All", ""), ("Food", "All"), ("Fruit", "All")] {
+        rig.set("Item Group", name, json!({ "parent_item_group": parent })).await;
+    }
+    rig.set("Item", "B", item("Banana", "Fruit")).await;
+    assert_eq!(rig.codes(group("Food")).await, [""; 0]);
+    rig.set("Item Group", "Fruit", json!({ "parent_item_group": "Food" })).await;
+    assert_eq!(rig.codes(group("Food")).await, ["B"]);
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_no_place_is_refused_as_the_callers_fault() {
+    let rig = Rig::new().await;
+    for place in ["\u{1}".to_owned(), "\u{10FFFF}x".to_owned(), "x".repeat(1_025)] {
+        let cursor = Some(crate::dynamo::cursor(&(0, place)).unwrap());
+        let refused = rig.search.find(&ItemQuery { cursor, ..all() }).await.unwrap_err();
+        assert_eq!(refused.field_errors()[0].field, "cursor");
+    }
+}
+
+#[tokio::test]
+async fn a_report_of_days_before_our_era_is_refused_as_the_callers_fault() {
+    let rig = Rig::new().await;
+    let query = |from: &str, to: &str| SalesQuery {
+        company: "C & Co".into(),
+        from_date: from.parse().unwrap(),
+        to_date: Some(to.parse().unwrap()),
+    };
+    let refused = rig.report.read(&query("-009999-01-01", "-000001-01-01")).await.unwrap_err();
+    assert_eq!(refused.field_errors()[0].field, "from_date");
+    assert!(rig.report.read(&query("0001-01-01", "9999-12-31")).await.is_ok());
+}
+
+#[tokio::test]
 async fn pages_lead_through_all_items_without_loss() {
     let rig = Rig::new().await;
     let mut records = Vec::new();

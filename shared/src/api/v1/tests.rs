@@ -579,6 +579,8 @@ async fn what_creates_may_be_repeated_with_an_idempotency_key() {
         ("/api/resource/ToDo", new.clone(), "data"),
         ("/api/method/frappe.client.insert", json!({ "doc": new }), "message"),
         ("/api/method/frappe.client.insert_many", json!({ "docs": [new, new] }), "message"),
+        ("/api/method/frappe.client.save", json!({ "doc": new }), "message"),
+        ("/api/method/frappe.client.submit", json!({ "doc": new }), "message"),
     ] {
         let first = site.send(with_key(path, "k-1", &body)).await;
         let again = site.send(with_key(path, "k-1", &body)).await;
@@ -586,7 +588,7 @@ async fn what_creates_may_be_repeated_with_an_idempotency_key() {
         let other = site.send(with_key(path, "k-1", &json!({ "doc": {} }))).await;
         assert_ne!(other.status.as_u16(), 200);
     }
-    assert_eq!(site.get("/api/method/frappe.client.get_count?doctype=ToDo").await.body["message"], 4);
+    assert_eq!(site.get("/api/method/frappe.client.get_count?doctype=ToDo").await.body["message"], 6);
 }
 
 #[tokio::test]

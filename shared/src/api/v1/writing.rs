@@ -54,7 +54,7 @@ pub async fn save(call: &Call<'_>, mut doc: Given, docstatus: Option<DocStatus>)
             if let Some(docstatus) = docstatus {
                 doc.insert("docstatus".into(), u8::from(docstatus).into());
             }
-            return create(call, doctype, doc, None).await;
+            return create(call, doctype, doc, call.receipt()?).await;
         }
     };
     // Asked here as well: who may not save it is not told what is wrong with it.

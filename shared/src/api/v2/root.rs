@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     Result,
-    api::{Call, answer::One},
+    api::{Call, answer::One, version::Version},
 };
 
 /// What this version of the API is.
@@ -13,7 +13,7 @@ use crate::{
 pub struct ApiVersion {
     /// The version.
     version: &'static str,
-    /// What it can do that version 1 cannot.
+    /// What it can do.
     features: &'static [&'static str],
     /// Where it is described.
     documentation: &'static str,
@@ -24,5 +24,5 @@ pub const FEATURES: &[&str] = &["pagination", "filtering", "sorting"];
 
 /// `GET /v2`.
 pub async fn get(_: &Call<'_>) -> Result<One<ApiVersion>> {
-    Ok(One::of(ApiVersion { version: "2.0", features: FEATURES, documentation: "/docs" }))
+    Ok(One::of(ApiVersion { version: Version::V2.number(), features: FEATURES, documentation: "/docs" }))
 }

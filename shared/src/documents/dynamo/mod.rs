@@ -37,13 +37,18 @@ use crate::{
     Error, ErrorCode, Result,
     clock::Clock,
     config::Tables,
-    dynamo::{Attributes, cancellation, condition_failed, failed, s},
+    dynamo::{Attributes, cancellation, condition_failed, failed, s, size},
     integration_log::{self, EventCompletion, EventStatus},
 };
 
 /// How many names of a series may be taken by others in a row before a commit gives up: a mirror of another
 /// system may fill the same series.
 const MAX_SKIPPED: usize = 50;
+
+/// The most bytes a commit writes: a transaction takes 4 MB.
+const MAX_COMMIT_BYTES: usize = 4 * 1024 * 1024;
+/// What an item of a commit weighs at most besides its body or answer, in bytes: names, times, the versions of sources.
+const MAX_ITEM_OVERHEAD: usize = 4 * 1024;
 
 /// The built-in document store.
 pub struct DynamoDocuments {
@@ -202,7 +207,9 @@ impl DocumentStore for DynamoDocuments {
                 // Certain not to be used: a repeat leaves no gap behind. After any other failure a number may be in
                 // use, and is let go.
                 Ok(Committed::Before | Committed::Parked | Committed::Answered(_)) => self.give_back(&named),
-                Err(error) if is_repeat(error) => self.give_back(&named),
+                Err(error) if is_repeat(error) || error.code() == ErrorCode::DocumentTooLarge => {
+                    self.give_back(&named);
+                }
                 Err(error) if error.code() == ErrorCode::DocumentExists && skipped < MAX_SKIPPED => {
                     if !self.skip(&named).await? {
                         return result;
@@ -238,8 +245,10 @@ impl DynamoDocuments {
         {
             event.document = named.first().map(|named| named.key.clone());
         }
-        let receipt_put = receipt.map(|receipt| receipt::put(receipt, &documents, &self.tables.state, now));
-        let items = self.items(named, puts, event.as_ref(), receipt_put.transpose()?)?;
+        let receipt_put =
+            receipt.map(|receipt| receipt::put(receipt, &documents, &self.tables.state, now)).transpose()?;
+        check_size(puts.iter().chain(&receipt_put))?;
+        let items = self.items(named, puts, event.as_ref(), receipt_put)?;
         match (items.len(), &event) {
             (0, _) => {}
             (1, None) if receipt.is_none() => {
@@ -275,6 +284,19 @@ impl DynamoDocuments {
         }
         Ok(Answer { documents, attachment })
     }
+}
+
+/// Refuses what is more than one transaction takes.
+fn check_size<'a>(puts: impl Iterator<Item = &'a Put>) -> Result<()> {
+    let weight = |put: &Put| put.item().values().map(size).sum::<usize>() + MAX_ITEM_OVERHEAD;
+    let bytes: usize = puts.map(weight).sum();
+    if bytes <= MAX_COMMIT_BYTES {
+        return Ok(());
+    }
+    let detail = format!(
+        "the documents are {bytes} bytes together as they are stored; written at once they have at most {MAX_COMMIT_BYTES}"
+    );
+    Err(Error::new(ErrorCode::DocumentTooLarge, detail))
 }
 
 /// Whether a commit failed since its request is, or may be, a repeat.

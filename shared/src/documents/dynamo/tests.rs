@@ -46,6 +46,26 @@ async fn a_document_that_does_not_fit_an_item_is_refused() {
     assert_eq!(refused.code(), ErrorCode::DocumentTooLarge);
 }
 
+#[tokio::test]
+async fn documents_that_do_not_fit_one_transaction_are_refused_and_their_numbers_come_back() {
+    let (store, ..) = store().await;
+    let text = noise(400_000);
+    let write = |text: &str| {
+        let fields = Fields::from_iter([("text".to_owned(), json!(text))]);
+        let change = Change::Put { fields, docstatus: DocStatus::Draft };
+        let series = crate::documents::Series::parse("N-.#").unwrap();
+        let target = Target::Series { doctype: DocType::new("Note").unwrap(), series, block: 10 };
+        Write::over(target, None, change, Applied::new(), "someone")
+    };
+    let writes = vec![write(&text); 14];
+    let refused = store.commit(Commit { writes, event: None, receipt: None }).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::DocumentTooLarge);
+    let Committed::Now(documents) = store.commit(Commit::of(write("small"))).await.unwrap() else {
+        panic!("it is written");
+    };
+    assert_eq!(documents[0].as_ref().unwrap().key.name.as_str(), "N-1");
+}
+
 fn reason(code: &str) -> CancellationReason {
     CancellationReason::builder().code(code).build()
 }

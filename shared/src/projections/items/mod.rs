@@ -12,7 +12,8 @@
 //! | the stock of an item, an entry a Bin | `BN#{warehouse}#{item}` / `BN` | Bin |
 //! | the tree of groups | `GT` / `{group}` | Item Group |
 //!
-//! `n` is a shard of the item's code. The tree is one partition: it is read by an instance every ten seconds.
+//! `n` is a shard of the item's code. The tree is one partition: it is read by each search within groups that is
+//! not found in the cache.
 
 mod group;
 mod item;

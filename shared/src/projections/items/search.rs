@@ -6,10 +6,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{civil::Date, tz::TimeZone};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -35,14 +35,14 @@ use crate::{
 pub const MAX_START: usize = 1_000;
 /// The most items of a page.
 const MAX_LIMIT: usize = 500;
+/// The longest place in a cursor, in bytes: what a sort key has.
+const MAX_PLACE_BYTES: usize = 1_024;
 /// The longest search term, in bytes.
 const MAX_TERM_BYTES: usize = 200;
 /// The DocType of the profiles of points of sale.
 pub const PROFILES: &str = "POS Profile";
 /// How often a page that hides what is not there looks for more.
 const MAX_ROUNDS: usize = 10;
-/// For how long the tree of groups is remembered.
-const TREE_FOR: SignedDuration = SignedDuration::from_secs(10);
 
 /// Which items.
 #[derive(Debug, Clone, Default)]
@@ -143,7 +143,6 @@ pub struct ItemSearch {
     models: Arc<dyn ReadModels>,
     documents: Arc<dyn DocumentStore>,
     clock: Arc<dyn Clock>,
-    tree: Mutex<Option<(Timestamp, Arc<Tree>)>>,
 }
 
 impl ItemSearch {
@@ -153,7 +152,7 @@ impl ItemSearch {
         documents: Arc<dyn DocumentStore>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { models, documents, clock, tree: Mutex::default() }
+        Self { models, documents, clock }
     }
 
     /// One page of `query`.
@@ -256,7 +255,8 @@ impl ItemSearch {
         if asked.is_none() && profile.is_empty() {
             return Ok(None);
         }
-        let tree = self.tree().await?;
+        // Read anew each time: what is found is kept as of the groups' version, so it must show them as they are.
+        let tree = Tree::read(&*self.models).await?;
         let asked = asked.filter(|group| !tree.is_root(group)).map(|group| tree.branch(group));
         let mut allowed: Option<Branch> = None;
         for group in profile {
@@ -278,17 +278,6 @@ impl ItemSearch {
             }
             (asked, allowed) => asked.or(allowed.map(distinct)),
         })
-    }
-
-    async fn tree(&self) -> Result<Arc<Tree>> {
-        let now = self.clock.now();
-        let known = self.tree.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, tree)) = known.filter(|(read, _)| now.duration_since(*read) < TREE_FOR) {
-            return Ok(tree);
-        }
-        let tree = Arc::new(Tree::read(&*self.models).await?);
-        *self.tree.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&tree)));
-        Ok(tree)
     }
 
     /// The items of `rows` with price and stock, and whether there is a stock of them at all.
@@ -407,5 +396,11 @@ fn within(sources: &[Source], place: Place) -> Result<Place> {
         Some(_) => true,
         None => false,
     };
-    if inside { Ok(place) } else { Err(Error::field("cursor", "invalid", "is not a cursor of this list")) }
+    // What no row's place can be, DynamoDB refuses to begin after.
+    let begins = place.1.chars().next().is_none_or(|first| (' '..char::MAX).contains(&first));
+    if inside && begins && place.1.len() <= MAX_PLACE_BYTES {
+        Ok(place)
+    } else {
+        Err(Error::field("cursor", "invalid", "is not a cursor of this list"))
+    }
 }

@@ -65,6 +65,9 @@ impl Limits {
         Self { documents: 5_000, keys: 20_000, bytes: 32 * 1024 * 1024, sorted: 10_000, counted: MAX_COUNT };
 }
 
+/// The longest place in a cursor, in bytes: a time and a name are less, and DynamoDB takes no longer sort key.
+const MAX_STANDING_BYTES: usize = 1_000;
+
 /// A cursor: where the last page ended.
 #[derive(Debug, Serialize, Deserialize)]
 struct Position {
@@ -107,7 +110,7 @@ impl Lists<'_> {
         query.check()?;
         let list = tag(query)?;
         let start: Option<Position> = query.cursor.as_deref().map(position).transpose()?;
-        if start.as_ref().is_some_and(|start| start.list != list) {
+        if start.as_ref().is_some_and(|start| start.list != list || start.after.len() > MAX_STANDING_BYTES) {
             return Err(Error::field("cursor", "invalid", "is the cursor of another list"));
         }
         let (after, skip) = start.map_or((None, query.offset), |start| (Some(start.after), start.skip));

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::KeysAndAttributes;
-
 use super::{
     super::{
         super::{Document, DocumentPlace, Filters, ListQuery, MAX_PAGE_BYTES, OrderBy},
@@ -15,14 +13,12 @@ use super::{
     standing,
 };
 use crate::{
-    Error, Result,
-    dynamo::{Attributes, Item, failed, s},
+    Result,
+    dynamo::{Attributes, Consistency, Item, batch_get, s},
 };
 
 /// Documents fetched at a time (DynamoDB takes 100): what is fetched beyond a full page is wasted.
 const BATCH: usize = 50;
-/// How often a batch is asked for what it left out: an answer holds 16 MB, a batch at most 20.
-const MAX_ROUNDS: usize = 5;
 /// Keys that are looked at without reading documents, at a time.
 const MAX_GLANCE: usize = 1_000;
 
@@ -78,25 +74,10 @@ impl<'a> Lists<'a> {
 
     /// The items of documents, by their partition key; without those that are not there.
     pub async fn fetch(&self, keys: Vec<String>) -> Result<HashMap<String, Item>> {
-        let mut items = HashMap::with_capacity(keys.len());
-        if keys.is_empty() {
-            return Ok(items);
-        }
         let keys = keys.into_iter().map(|key| HashMap::from([("pk".to_owned(), s(key))])).collect();
-        let request = KeysAndAttributes::builder().set_keys(Some(keys)).build().map_err(Error::internal)?;
-        let mut open = HashMap::from([(self.table.to_owned(), request)]);
-        for _ in 0..MAX_ROUNDS {
-            let answer =
-                self.client.batch_get_item().set_request_items(Some(open)).send().await.map_err(failed)?;
-            for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                items.insert(Attributes(&item).text("pk")?.to_owned(), item);
-            }
-            open = answer.unprocessed_keys.unwrap_or_default();
-            if open.is_empty() {
-                return Ok(items);
-            }
-        }
-        Err(Error::unavailable("DynamoDB", "a batch was left unfinished"))
+        let items = batch_get(self.client, self.table, keys, Consistency::Eventual).await?;
+        let named = |item: Item| Ok((Attributes(&item).text("pk")?.to_owned(), item));
+        items.into_iter().map(named).collect()
     }
 }
 
