@@ -196,7 +196,13 @@ impl EventWorker {
         let (event, parked) = match Message::decode(&received.body) {
             Ok(Message::Webhook(event)) => (event, None),
             Ok(Message::Parked { id }) => match self.ports.parking.get(&id).await? {
-                None => return Ok(Work::Nothing),
+                None => {
+                    // Whoever settled a change may have died before telling those who derive from its document.
+                    if IdKind::Change.is_spelt(&id) {
+                        self.projector.tell_all().await?;
+                    }
+                    return Ok(Work::Nothing);
+                }
                 Some(ParkedItem { cargo: Cargo::Change(change), .. }) => return Ok(Work::Change(change)),
                 Some(item) => match event_of(&item) {
                     Ok(event) if event.id == item.id => (event, Some(item)),

@@ -77,7 +77,12 @@ impl DynamoReadModels {
         let put = match step.seen {
             None => put.condition_expression(NOTHING).expression_attribute_values(":now", n(self.now())),
             Some(seen) => {
-                put.condition_expression("rev = :seen").expression_attribute_values(":seen", n(seen))
+                // Parked meanwhile: the step has to be decided anew, so that it takes the parked item with it.
+                let held = match step.releases {
+                    None => "rev = :seen AND attribute_not_exists(parked)",
+                    Some(_) => "rev = :seen",
+                };
+                put.condition_expression(held).expression_attribute_values(":seen", n(seen))
             }
         };
         put.build().map_err(Error::internal)

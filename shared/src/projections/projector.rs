@@ -14,7 +14,7 @@ use crate::{
     Error, ErrorCode, Result,
     cache::Invalidation,
     clock::Clock,
-    documents::{DocumentKey, DocumentStore, Stored},
+    documents::{DocType, DocumentKey, DocumentStore, Stored},
     id::{IdKind, derive},
     integration_log::{Failure, RETENTION},
     parking::{Cargo, ParkedItem, ParkedState, ParkingLot},
@@ -96,6 +96,12 @@ impl Projector {
                 Ok(Outcome::Parked)
             }
         }
+    }
+
+    /// Tells that anything may have changed that something is derived from.
+    pub async fn tell_all(&self) -> Result<()> {
+        let doctypes = super::derived_from().map(DocType::new).collect::<Result<_>>()?;
+        self.invalidation.changed(&doctypes).await
     }
 
     /// Parks a change as dead.
