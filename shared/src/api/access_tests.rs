@@ -105,6 +105,8 @@ async fn faults_of_a_key_name_their_fields() {
         ("POST", "/v2/api-keys", json!({ "user": "auditor@causeway", "secret": "mine" }), "/secret"),
         ("POST", "/v2/api-keys", json!({ "user": "auditor@causeway", "expires_at": past }), "/expires_at"),
         ("POST", "/v2/api-keys", json!({ "user": "auditor@causeway", "expires_at": "soon" }), "/expires_at"),
+        ("POST", "/v2/api-keys", json!(["auditor@causeway"]), ""),
+        ("PATCH", &path, json!([null, null]), ""),
         ("PATCH", &path, json!({ "enabled": null }), "/enabled"),
         ("PATCH", &path, json!({ "description": "x".repeat(141) }), "/description"),
         ("PATCH", &path, json!({ "user": "Administrator" }), "/user"),

@@ -74,7 +74,7 @@ fn plain(detail: &str) -> String {
     }
 }
 
-/// The body, JSON.
+/// The body, a JSON object.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned + JsonSchema> Input for Json<T> {
@@ -84,7 +84,12 @@ impl<T: DeserializeOwned + JsonSchema> Input for Json<T> {
         if !call.request.body()?.is_empty() {
             call.request.expect_json()?;
         }
-        parse(&call.request.json()?).map(Self)
+        let body = call.request.json()?;
+        // Serde takes an array for an object, its items for the fields in their order.
+        if !body.is_object() {
+            return Err(Error::field("", "invalid", "must be a JSON object"));
+        }
+        parse(&body).map(Self)
     }
 
     #[cfg(test)]
