@@ -23,7 +23,8 @@ impl Connection {
     /// Sends a request and reads its answer; returns the status.
     pub fn exchange(&mut self, request: &[u8]) -> Result<u16, Failed> {
         self.0.get_mut().write_all(request)?;
-        let status = self.line()?.split(' ').nth(1).ok_or("no status line")?.parse()?;
+        let line = self.line()?;
+        let status = line.split(' ').nth(1).ok_or_else(|| format!("no status line but {line:?}"))?.parse()?;
         let (mut length, mut chunked) = (0, false);
         loop {
             let line = self.line()?.to_ascii_lowercase();
