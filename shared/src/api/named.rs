@@ -6,11 +6,16 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{condition::BUILT_IN, input, shown::Time};
+use super::{
+    answer::{Created, Tagged},
+    condition::BUILT_IN,
+    input,
+    shown::Time,
+};
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result,
     auth::Known,
-    documents::{Fields, Recorded},
+    documents::{Fields, Recorded, Saved},
 };
 
 /// A `T` as it is sent: its name may be left to the path.
@@ -104,8 +109,25 @@ impl<T> From<Recorded<T>> for Shown<T> {
 }
 
 impl<T> Shown<T> {
+    /// The answer to a PUT that left `saved`, which is new if it is at `location` now.
+    pub fn saved(saved: Saved<T>, location: String) -> Tagged<Created<Self>> {
+        let shown = Self::from(saved.record);
+        let revision = shown.revision;
+        let answer = if saved.created { Created::at(location, shown) } else { Created::replaced(shown) };
+        Tagged::revision(revision, answer)
+    }
+
     /// Its revision.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+}
+
+/// The revision of what was `found`, none where that is `missing`.
+pub fn revision_of<T>(found: Result<Known<T>>, missing: ErrorCode) -> Result<Option<u64>> {
+    match found {
+        Ok(known) => Ok(Some(Shown::from(known).revision())),
+        Err(error) if error.code() == missing => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -1,13 +1,13 @@
 //! Roles: what whoever has one may do.
 
 use crate::{
-    Error, ErrorCode, Result,
+    ErrorCode, Result,
     api::{
         Call,
         answer::{Created, Many, Nothing, One, Tagged},
         condition::Seen,
         input::{Json, Paging, Query},
-        named::{Sent, Shown},
+        named::{self, Sent, Shown},
         shown::segment,
     },
     auth::Role,
@@ -39,11 +39,7 @@ pub async fn put(
     let expect = seen.expect(role.validate(), revision(call, name)).await?;
     let saved = call.services.accounts.put_role(call.principal()?, &role, expect).await;
     let saved = saved.map_err(|error| seen.refused(error))?;
-    let role = Shown::from(saved.record);
-    let revision = role.revision();
-    let location = format!("/v2/roles/{}", segment(name));
-    let answer = if saved.created { Created::at(location, role) } else { Created::replaced(role) };
-    Ok(Tagged::revision(revision, answer))
+    Ok(Shown::saved(saved, format!("/v2/roles/{}", segment(name))))
 }
 
 /// `DELETE /v2/roles/{role}`: of a built-in one, what replaced it.
@@ -56,9 +52,6 @@ pub async fn delete(call: &Call<'_>, seen: Seen) -> Result<Nothing> {
 
 /// The revision of the role `name`, if there is one.
 async fn revision(call: &Call<'_>, name: &str) -> Result<Option<u64>> {
-    match call.services.accounts.role(call.principal()?, name).await {
-        Ok(role) => Ok(Some(Shown::from(role).revision())),
-        Err(error) if error.code() == ErrorCode::RoleNotFound => Ok(None),
-        Err(error) => Err::<_, Error>(error),
-    }
+    let found = call.services.accounts.role(call.principal()?, name).await;
+    named::revision_of(found, ErrorCode::RoleNotFound)
 }

@@ -1,13 +1,13 @@
 //! Users: who acts, in which roles.
 
 use crate::{
-    Error, ErrorCode, Result,
+    ErrorCode, Result,
     api::{
         Call,
         answer::{Created, Many, Nothing, One, Tagged},
         condition::Seen,
         input::{Json, Paging, Query},
-        named::{Sent, Shown},
+        named::{self, Sent, Shown},
         shown::segment,
     },
     auth::User,
@@ -39,11 +39,7 @@ pub async fn put(
     let expect = seen.expect(user.validate(), revision(call, name)).await?;
     let saved = call.services.accounts.put_user(call.principal()?, &user, expect).await;
     let saved = saved.map_err(|error| seen.refused(error))?;
-    let user = Shown::from(saved.record);
-    let revision = user.revision();
-    let location = format!("/v2/users/{}", segment(name));
-    let answer = if saved.created { Created::at(location, user) } else { Created::replaced(user) };
-    Ok(Tagged::revision(revision, answer))
+    Ok(Shown::saved(saved, format!("/v2/users/{}", segment(name))))
 }
 
 /// `DELETE /v2/users/{user}`: of a built-in one, what replaced it.
@@ -56,9 +52,6 @@ pub async fn delete(call: &Call<'_>, seen: Seen) -> Result<Nothing> {
 
 /// The revision of the user `name`, if there is one.
 async fn revision(call: &Call<'_>, name: &str) -> Result<Option<u64>> {
-    match call.services.accounts.user(call.principal()?, name).await {
-        Ok(user) => Ok(Some(Shown::from(user).revision())),
-        Err(error) if error.code() == ErrorCode::UserNotFound => Ok(None),
-        Err(error) => Err::<_, Error>(error),
-    }
+    let found = call.services.accounts.user(call.principal()?, name).await;
+    named::revision_of(found, ErrorCode::UserNotFound)
 }
