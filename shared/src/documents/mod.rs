@@ -198,10 +198,9 @@ pub struct Write {
     pub change: Change,
     /// The source versions the document shows after the write.
     pub applied: Applied,
-    /// Creation time and owner of the document that is replaced; `None` for a new one.
-    pub created: Option<(Timestamp, String)>,
-    /// The `modified` of the document that is replaced, so that the new one is later.
-    pub previous_modified: Option<Timestamp>,
+    /// The document that is replaced: what stays of it (creation, owner), what the new one must be later than, and
+    /// for a store that is told changes, what changed. `None` for a new one.
+    pub replaces: Option<Box<Document>>,
     /// Who writes.
     pub actor: String,
 }
@@ -215,8 +214,8 @@ impl Write {
         applied: Applied,
         actor: &str,
     ) -> Self {
-        let live = match stored {
-            Some(Stored::Live(document)) => Some(document),
+        let replaces = match stored {
+            Some(Stored::Live(document)) => Some(Box::new(document.clone())),
             _ => None,
         };
         Self {
@@ -224,15 +223,14 @@ impl Write {
             expect: stored.map_or(Expect::Absent, |stored| Expect::Revision(stored.revision())),
             change,
             applied,
-            created: live.map(|document| (document.creation, document.owner.clone())),
-            previous_modified: live.map(|document| document.modified),
+            replaces,
             actor: actor.to_owned(),
         }
     }
 
     /// Whether the write makes a document exist that did not.
     pub fn creates(&self) -> bool {
-        self.created.is_none() && matches!(self.change, Change::Put { .. })
+        self.replaces.is_none() && matches!(self.change, Change::Put { .. })
     }
 }
 

@@ -52,7 +52,7 @@ pub fn item_of(write: &Write, key: &DocumentKey, now: Timestamp) -> Result<(Item
         Expect::Absent => 1,
         Expect::Revision(seen) => seen + 1,
     };
-    let modified = later(now, write.previous_modified);
+    let modified = later(now, write.replaces.as_ref().map(|document| document.modified));
     let mut item = HashMap::from([
         ("pk".to_owned(), s(document_key(key))),
         ("rev".to_owned(), n(revision)),
@@ -66,7 +66,8 @@ pub fn item_of(write: &Write, key: &DocumentKey, now: Timestamp) -> Result<(Item
         item.insert("expires".to_owned(), n(expires.as_second()));
         return Ok((item, None));
     };
-    let (creation, owner) = write.created.clone().unwrap_or_else(|| (modified, write.actor.clone()));
+    let replaced = write.replaces.as_ref().map(|document| (document.creation, document.owner.clone()));
+    let (creation, owner) = replaced.unwrap_or_else(|| (modified, write.actor.clone()));
     let text = json(fields)?;
     let body = body(&text)?;
     if text.len() > MAX_DOCUMENT_BYTES || size(&body) > MAX_ITEM_BODY_BYTES {

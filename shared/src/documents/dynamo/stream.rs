@@ -98,8 +98,7 @@ mod tests {
             expect: Expect::Revision(6),
             change: Change::Put { fields, docstatus: DocStatus::Submitted },
             applied: Applied::from([("erpnext".to_owned(), start())]),
-            created: None,
-            previous_modified: None,
+            replaces: None,
             actor: "someone".to_owned(),
         };
         let (item, document) = item_of(&write, &key, start()).unwrap();
