@@ -159,6 +159,23 @@ error_codes! {
     /// The message was received many times and no attempt on it was ever recorded.
     PoisonMessage = "poison_message", Internal, "The message stops its worker";
 
+    /// The circuit breaker of the connector is open: its provider failed too often lately. Nothing was sent. `Retry-After` says when it is tried again.
+    BreakerOpen = "breaker_open", Unavailable, "The provider is not called for a while";
+    /// The provider asked us to call less, or the connector's shared rate is used up. Nothing changed. `Retry-After` says when there is room.
+    ProviderLimited = "provider_limited", Unavailable, "The provider limits our calls";
+    /// The provider did not answer, or answered that it is not well. Nothing changed.
+    ProviderUnavailable = "provider_unavailable", Unavailable, "The provider is not available";
+    /// The call was sent and its answer was lost: it is looked up before it is sent again.
+    OutcomeUnknown = "outcome_unknown", Unavailable, "Nobody knows yet whether the call had its effect";
+    /// Too little time was left for the call. Nothing was sent.
+    OutOfTime = "out_of_time", Unavailable, "There was no time left for the call";
+    /// The provider understood the call and declines it; the detail has its reason.
+    ProviderRefused = "provider_refused", Unprocessable, "The provider refuses the call";
+    /// The address of the call is private, or not one that may be called.
+    AddressRefused = "address_refused", Unprocessable, "The address may not be called";
+    /// Where the documents live, this cannot be done; the detail says what can.
+    StoreUnsupported = "store_unsupported", Unprocessable, "The document store cannot do this";
+
     /// The caller used up a limit; `Retry-After` says when there is room again, and `docs/rate-limits.md` which limits there are.
     RateLimited = "rate_limited", Limited, "Too many requests";
     /// A service we depend on did not answer in time or refused.
@@ -249,8 +266,14 @@ impl Error {
 
     /// The caller used up a limit; there is room again in `seconds`.
     pub fn limited(detail: impl Into<String>, seconds: u64) -> Self {
-        let retry_after_seconds = NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX));
-        Self { retry_after_seconds, ..Self::new(ErrorCode::RateLimited, detail) }
+        Self::new(ErrorCode::RateLimited, detail).retry_after(seconds)
+    }
+
+    /// The same failure, with when another try makes sense, in seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self
     }
 
     /// A service we depend on failed; `source` goes to the log only.

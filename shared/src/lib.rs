@@ -22,6 +22,7 @@ pub mod integration_log;
 pub mod lease;
 pub mod mapping;
 mod outage;
+pub mod outbound;
 pub mod parking;
 pub mod projections;
 pub mod queue;
