@@ -167,7 +167,7 @@ impl Calls for DynamoCallLog {
 
 impl CallQuery {
     /// Whether a call among those of `line` came out as wanted.
-    fn wants(&self, line: &CallSummary) -> bool {
+    pub fn wants(&self, line: &CallSummary) -> bool {
         self.outcome.is_none_or(|outcome| line.outcomes.contains(&outcome))
     }
 }

@@ -10,7 +10,7 @@ mod noted;
 mod redaction;
 mod stored;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use crate::integration_log::redact_as as redacted_body;
 pub use redaction::redacted_url;
@@ -33,12 +33,12 @@ pub enum CallOutcome {
     Success,
     /// The provider is well and declined.
     Refused,
-    /// Nothing was sent: the breaker was open, the rate used up, the deadline too near, the address refused, or there
-    /// was no connection.
+    /// Nothing was sent, by our own decision: the breaker was open, the rate used up, the deadline too near, or the
+    /// address refused.
     Withheld,
     /// The provider asked us to call less.
     Limited,
-    /// The provider failed, and nothing changed.
+    /// There was no connection, or the provider failed, and nothing changed.
     Failed,
     /// It was sent, and nobody knows whether it had its effect.
     Unknown,

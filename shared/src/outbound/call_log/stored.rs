@@ -132,12 +132,7 @@ pub(super) fn partition(owner: &str) -> AttributeValue {
 
 /// The item of the calls that were made for `owner` to `connector`; `None` if there are none. What is the same has the
 /// same key.
-pub(super) fn item(
-    owner: &str,
-    connector: &str,
-    group: &Group,
-    expires: Timestamp,
-) -> Result<Option<Item>> {
+pub(super) fn item(owner: &str, connector: &str, group: &Group, expires: Timestamp) -> Result<Option<Item>> {
     let calls = &group.calls;
     let (Some(first), Some(worst)) =
         (calls.iter().min_by_key(|call| call.at), calls.iter().max_by_key(|call| call.outcome))
@@ -146,7 +141,8 @@ pub(super) fn item(
     };
     let mut digest = digest_text(&[connector.as_bytes(), text(calls, MAX_BODY_BYTES)?.as_bytes()]);
     digest.truncate(DIGEST_CHARS);
-    let [lpk, lsk] = by_day::attributes(&self::group(connector), first.at, owner, &format!("{owner}#{digest}"));
+    let [lpk, lsk] =
+        by_day::attributes(&self::group(connector), first.at, owner, &format!("{owner}#{digest}"));
     let count = calls.len() as u64 + group.omitted;
     let mut item = HashMap::from([
         ("pk".to_owned(), partition(owner)),

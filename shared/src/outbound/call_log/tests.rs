@@ -15,18 +15,18 @@ use super::{
 use crate::{
     clock::{Clock, ManualClock},
     dynamo::{Attributes, Item},
-    integration_log::{IntegrationLog, dynamo::DynamoLog, search_all, by_day::Span},
+    integration_log::{IntegrationLog, by_day::Span, dynamo::DynamoLog, search_all},
     testing::{Dynamo, start},
 };
 
 /// A document as ERPNext answers with it.
-fn sales_order() -> &'static str {
-    let delivery = include_str!("../../../fixtures/webhooks/erpnext_sales_order_submit.raw");
-    delivery.split_once("\r\n\r\n").unwrap().1
+fn customer() -> &'static str {
+    let exchange = include_str!("../../../fixtures/erpnext/73_put_with_modified.http");
+    exchange.rsplit_once("\n\n").unwrap().1
 }
 
 /// A call that went well, made for `owner`.
-pub(super) fn record(owner: &str) -> CallRecord {
+pub(crate) fn record(owner: &str) -> CallRecord {
     CallRecord {
         owner: owner.to_owned(),
         at: start(),
@@ -39,7 +39,7 @@ pub(super) fn record(owner: &str) -> CallRecord {
         request_bytes: 310,
         response_bytes: 5_120,
         request_body: r#"{"delivery_date":"2026-12-01","modified":"2026-11-23 09:00:00.000000"}"#.into(),
-        response_body: redacted_body(Some("application/json"), sales_order().as_bytes()),
+        response_body: redacted_body(Some("application/json"), customer().as_bytes()),
         outcome: CallOutcome::Success,
         error: None,
     }
@@ -126,13 +126,15 @@ async fn an_event_with_two_calls_costs_one_write_unit_and_one_of_the_index() {
         ..record("evt_0123456789abcdef0123456789abcdef")
     };
     log.note(missing.clone());
-    log.note(later(record(&missing.owner), 90));
+    let document = include_str!("../../../fixtures/erpnext/26_doc.http").rsplit_once("\n\n").unwrap().1;
+    let response_body = redacted_body(Some("application/json"), document.as_bytes());
+    assert!(response_body.len() > 4_000, "a document of some size");
+    log.note(later(CallRecord { response_body, ..record(&missing.owner) }, 90));
     log.flush().await;
     let items = stored_items(&dynamo).await;
     assert_eq!(items.len(), 1);
-    let weight: usize =
-        items[0].iter().map(|(name, value)| name.len() + crate::dynamo::size(value)).sum();
-    assert!((600..=1_024).contains(&weight), "{weight} bytes");
+    let weight: usize = items[0].iter().map(|(name, value)| name.len() + crate::dynamo::size(value)).sum();
+    assert!((900..=1_024).contains(&weight), "{weight} bytes");
     let kept = &log.of(&missing.owner).await.unwrap().calls[1];
     assert!(kept.response_body.len() > 200 && kept.response_body.ends_with('…'), "{kept:?}");
 
