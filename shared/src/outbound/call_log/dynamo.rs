@@ -1,7 +1,10 @@
 //! The call log on DynamoDB: an item for the calls of an owner to a connector and a flush, in the Logs table beside the
 //! owner's failed attempts; the index lists a connector's.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
@@ -10,7 +13,7 @@ use tracing::warn;
 
 use super::{
     CallHistory, CallLog, CallOutcome, CallQuery, CallRecord, CallSummary, Calls,
-    noted::{Group, Noted},
+    noted::Noted,
     stored,
 };
 use crate::{
@@ -110,29 +113,30 @@ fn items(noted: &Noted, now: Timestamp) -> (Vec<Item>, u64) {
     (items, lost)
 }
 
-/// A line for each connector and outcome: how many calls, and how long they took.
+/// A line for each connector: how many calls, how many of them failed, and how long they took.
 fn measure(noted: &Noted, now: Timestamp) {
-    let calls = || noted.groups.values().flat_map(|group: &Group| &group.calls);
-    let mut connectors: Vec<&str> = noted.groups.keys().map(|(_, connector)| connector.as_str()).collect();
-    connectors.sort_unstable();
-    connectors.dedup();
-    for connector in connectors {
-        for outcome in CallOutcome::ALL {
-            let of_it = |call: &&CallRecord| call.connector == connector && call.outcome == outcome;
-            let count = calls().filter(of_it).count() as u64;
-            if count > 0 {
-                let took = calls().filter(of_it).map(|call| {
-                    SignedDuration::from_millis(i64::try_from(call.duration_ms).unwrap_or(i64::MAX))
-                });
-                Line::new("calls", now)
-                    .dimension("Connector", connector)
-                    .dimension("Outcome", outcome.as_str())
-                    .count("Calls", count)
-                    .durations("CallTime", took)
-                    .emit();
-            }
-        }
+    let mut connectors: BTreeMap<&str, Vec<&CallRecord>> = BTreeMap::new();
+    for ((_, connector), group) in &noted.groups {
+        connectors.entry(connector).or_default().extend(&group.calls);
     }
+    for (connector, calls) in connectors {
+        line(connector, &calls, now).emit();
+    }
+}
+
+fn line(connector: &str, calls: &[&CallRecord], now: Timestamp) -> Line {
+    // A refusal is the provider's good right, and what was withheld never reached it.
+    let failed = |call: &&&CallRecord| {
+        matches!(call.outcome, CallOutcome::Limited | CallOutcome::Failed | CallOutcome::Unknown)
+    };
+    let sent = calls.iter().filter(|call| call.outcome != CallOutcome::Withheld);
+    let took =
+        sent.map(|call| SignedDuration::from_millis(i64::try_from(call.duration_ms).unwrap_or(i64::MAX)));
+    Line::new("calls", now)
+        .dimension("Connector", connector)
+        .count("Calls", calls.len() as u64)
+        .count("CallFailures", calls.iter().filter(failed).count() as u64)
+        .durations("CallTime", took)
 }
 
 #[async_trait]
@@ -169,5 +173,21 @@ impl CallQuery {
     /// Whether a call among those of `line` came out as wanted.
     pub fn wants(&self, line: &CallSummary) -> bool {
         self.outcome.is_none_or(|outcome| line.outcomes.contains(&outcome))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::record, *};
+    use crate::testing::start;
+
+    #[test]
+    fn a_line_counts_calls_and_failures_and_has_the_time_of_what_was_sent() {
+        let of = |outcome| CallRecord { outcome, ..record("evt_1") };
+        let calls = CallOutcome::ALL.map(of);
+        let line = line("erpnext", &calls.iter().collect::<Vec<_>>(), start()).to_json();
+        assert_eq!((line["Calls"].as_u64(), line["CallFailures"].as_u64()), (Some(6), Some(3)));
+        assert_eq!(line["CallTime"].as_array().unwrap().len(), 5);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"].to_string(), r#"[["Connector"]]"#);
     }
 }
