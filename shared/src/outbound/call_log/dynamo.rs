@@ -12,9 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 
 use super::{
-    CallHistory, CallLog, CallOutcome, CallQuery, CallRecord, CallSummary, Calls,
-    noted::Noted,
-    stored,
+    CallHistory, CallLog, CallOutcome, CallQuery, CallRecord, CallSummary, Calls, noted::Noted, stored,
 };
 use crate::{
     Result,
