@@ -135,7 +135,7 @@ pub(super) fn partition(owner: &str) -> AttributeValue {
 pub(super) fn item(owner: &str, connector: &str, group: &Group, expires: Timestamp) -> Result<Option<Item>> {
     let calls = &group.calls;
     let (Some(first), Some(worst)) =
-        (calls.iter().min_by_key(|call| call.at), calls.iter().max_by_key(|call| call.outcome))
+        (calls.iter().min_by_key(|call| call.at), calls.iter().max_by_key(|call| severity(call)))
     else {
         return Ok(None);
     };
@@ -178,14 +178,18 @@ fn outcomes(calls: &[CallRecord]) -> String {
 
 /// What an item of `calls` may weigh, in bytes.
 fn allowance(calls: &[CallRecord]) -> usize {
-    // That something is not there is an everyday answer: whoever creates looks first.
-    let went_well = |call: &&CallRecord| match call.outcome {
-        CallOutcome::Success => true,
-        CallOutcome::Refused => call.status == Some(404),
-        _ => false,
-    };
-    let failures = calls.len() - calls.iter().filter(went_well).count();
+    let failures = calls.iter().filter(|call| severity(call).is_some()).count();
     (WRITE_UNIT + failures * BYTES_A_FAILURE).min(MAX_ITEM_BYTES)
+}
+
+/// How bad a call came out; `None` if it went well. That something is not there is an everyday answer: whoever
+/// creates looks first.
+fn severity(call: &CallRecord) -> Option<CallOutcome> {
+    match call.outcome {
+        CallOutcome::Success => None,
+        CallOutcome::Refused if call.status == Some(404) => None,
+        outcome => Some(outcome),
+    }
 }
 
 fn text(calls: &[CallRecord], body_bytes: usize) -> Result<String> {

@@ -133,6 +133,8 @@ async fn an_event_with_two_calls_costs_one_write_unit_and_one_of_the_index() {
     log.flush().await;
     let items = stored_items(&dynamo).await;
     assert_eq!(items.len(), 1);
+    let line = stored::summary(&items[0]).unwrap();
+    assert_eq!((line.endpoint.as_str(), line.calls), ("PUT /api/resource/{doctype}/{name}", 2));
     let weight: usize = items[0].iter().map(|(name, value)| name.len() + crate::dynamo::size(value)).sum();
     assert!((900..=1_024).contains(&weight), "{weight} bytes");
     let kept = &log.of(&missing.owner).await.unwrap().calls[1];
