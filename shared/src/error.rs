@@ -171,6 +171,8 @@ error_codes! {
     OutOfTime = "out_of_time", Unavailable, "There was no time left for the call";
     /// The provider understood the call and declines it; the detail has its reason.
     ProviderRefused = "provider_refused", Unprocessable, "The provider refuses the call";
+    /// The provider's answer is larger than the connector takes (`outbound.max_response_bytes`).
+    AnswerTooLarge = "answer_too_large", Unprocessable, "The provider's answer is too large";
     /// The address of the call is private, or not one that may be called.
     AddressRefused = "address_refused", Unprocessable, "The address may not be called";
     /// Where the documents live, this cannot be done; the detail says what can.

@@ -12,7 +12,11 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
 use super::{calls, queue::deadline};
-use crate::{Error, ErrorCode, Result, error::Kind, outbound::CallLog};
+use crate::{
+    Error, ErrorCode, Result,
+    error::Kind,
+    outbound::{CallLog, Origin},
+};
 
 /// How long a caller is asked to wait before trying again when something is not available, in seconds, where
 /// the error does not know better.
@@ -51,11 +55,13 @@ pub trait HttpFunction {
     }
 }
 
-/// Answers requests until the runtime ends.
+/// Answers requests until the runtime ends. Calls that a request makes are the request's, until the function's deadline.
 pub async fn run(function: &impl HttpFunction) -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
+        let request = Request::from(event.payload);
+        let owner = request.request_id.clone().unwrap_or(event.context.request_id);
         let deadline = deadline(event.context.deadline);
-        let response = function.handle(&event.payload.into()).await;
+        let response = Origin { owner, deadline }.scope(function.handle(&request)).await;
         if let Some(log) = function.call_log() {
             calls::write(log, deadline).await;
         }
