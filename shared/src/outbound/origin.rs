@@ -57,7 +57,8 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(5);
         let owner = async || Origin::current().map(|origin| (origin.owner, origin.deadline));
         let origin = Origin { owner: "message".to_owned(), deadline };
-        let within = origin.scope(async { (owner().await, Origin::owned_by("evt_1", owner()).await, owner().await) });
+        let within =
+            origin.scope(async { (owner().await, Origin::owned_by("evt_1", owner()).await, owner().await) });
         let message = Some(("message".to_owned(), deadline));
         assert_eq!(within.await, (message.clone(), Some(("evt_1".to_owned(), deadline)), message));
         assert_eq!(Origin::owned_by("evt_1", owner()).await, None);
