@@ -260,7 +260,6 @@ pub fn insert(database: &mut Database, user: &str, doctype: &DocType, given: Doc
     }
     check_unique(database, doctype, &document, &name)?;
     let stamp = database.stamp();
-    calculation::set_status(&mut document, status);
     let document = dress(&document, &doctype.name, &name, user, &stamp);
     database.put(&doctype.name, &name, document.clone());
     if doctype.naming == Naming::CustomField {
