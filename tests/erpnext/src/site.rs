@@ -121,9 +121,10 @@ impl Site {
     pub fn prepare(&self, doctype: &str) {
         let mut api = locked(&self.shared.api);
         let Some(mut target) = api.database.doctypes.get(doctype).cloned() else { return };
-        for (name, unique) in [("causeway_id", true), ("causeway_mark", false)] {
+        for (name, kind, unique) in [("causeway_id", Kind::Data, true), ("causeway_mark", Kind::Text, false)]
+        {
             if target.field(name).is_none() {
-                target.fields.push(Field { unique, allow_on_submit: true, ..Field::new(name, Kind::Data) });
+                target.fields.push(Field { unique, allow_on_submit: true, ..Field::new(name, kind) });
             }
         }
         api.database.redefine(target);
