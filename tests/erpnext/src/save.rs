@@ -1,6 +1,6 @@
 //! Inserting, saving and deleting a document: the checks that Frappe makes, in its order, with what it throws.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -296,10 +296,43 @@ pub fn insert(database: &mut Database, user: &str, doctype: &DocType, given: Doc
     let stamp = database.stamp();
     let document = dress(&document, &doctype.name, &name, user, &stamp);
     database.put(&doctype.name, &name, document.clone());
+    if status == 1 {
+        touch_sources(database, user, doctype, &document);
+    }
     if doctype.naming == Naming::CustomField {
         add_custom_field(database, &document);
     }
     Ok(document)
+}
+
+/// A submitted or cancelled document counts in the orders, deliveries and receipts that its rows come from, which
+/// moves their `modified`.
+fn touch_sources(database: &mut Database, user: &str, doctype: &DocType, document: &Document) {
+    const SOURCES: [&str; 6] = [
+        "Sales Order",
+        "Delivery Note",
+        "Quotation",
+        "Purchase Order",
+        "Purchase Receipt",
+        "Supplier Quotation",
+    ];
+    let mut sources = BTreeSet::new();
+    for (part, held) in parts(database, doctype, document) {
+        for field in &part.fields {
+            let Kind::Link(target) = &field.kind else { continue };
+            let name = held.get(&field.name).map(value::text).unwrap_or_default();
+            if SOURCES.contains(&target.as_str()) && !name.is_empty() {
+                sources.insert((target.clone(), name));
+            }
+        }
+    }
+    for (target, name) in sources {
+        let Some(mut source) = database.get(&target, &name).cloned() else { continue };
+        let stamp = database.stamp();
+        source.insert("modified".into(), json!(stamp));
+        source.insert("modified_by".into(), json!(user));
+        database.put(&target, &name, source);
+    }
 }
 
 fn transition(from: i64, to: i64) -> Exception {
@@ -357,6 +390,9 @@ pub fn update(
     let stamp = database.stamp();
     let document = dress(&document, &doctype.name, &name, user, &stamp);
     database.put(&doctype.name, &name, document.clone());
+    if before != after {
+        touch_sources(database, user, doctype, &document);
+    }
     Ok(document)
 }
 

@@ -212,7 +212,10 @@ fn what_others_refer_to_is_neither_deleted_nor_cancelled() {
     let told = ask(&site, "DELETE", "/api/resource/Customer/Hub Customer 0", &Value::Null);
     assert_eq!(thrown(told), refused(417, "LinkExistsError"));
     let cancel = || ask(&site, "PUT", &format!("{ORDERS}/{order}"), &json!({ "docstatus": 2 }));
+    let modified = || site.document("Sales Order", &order).unwrap()["modified"].clone();
+    let before = modified();
     site.change("Sales Invoice", &invoice, json!({ "docstatus": 1 })).unwrap();
+    assert_ne!(modified(), before, "an invoice counts in its order");
     assert_eq!(thrown(cancel()), refused(417, "LinkExistsError"));
     site.change("Sales Invoice", &invoice, json!({ "docstatus": 2 })).unwrap();
     assert_eq!(given(cancel())["docstatus"], 2);
@@ -500,6 +503,19 @@ fn a_paused_site_lets_requests_wait_and_counts_them() {
         }
     });
     assert_eq!(site.most_at_once(), 3);
+}
+
+#[test]
+fn a_closed_site_refuses_connections_and_keeps_what_it_has() {
+    let site = start();
+    given(note(&site, "N"));
+    for _ in 0..2 {
+        site.close();
+        let refused = std::net::TcpStream::connect(site.url().trim_start_matches("http://"));
+        assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        site.open();
+        assert_eq!(given(ask(&site, "GET", &format!("{NOTES}/N"), &Value::Null))["name"], "N");
+    }
 }
 
 #[test]
