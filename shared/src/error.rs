@@ -173,6 +173,8 @@ error_codes! {
     ProviderRefused = "provider_refused", Unprocessable, "The provider refuses the call";
     /// The provider does not accept the credentials that it is called with: whoever runs Causeway has to renew them. Nothing changed.
     CredentialsRefused = "credentials_refused", Unavailable, "The provider does not accept our credentials";
+    /// Of the document, nothing is left to make another one of: all of it is billed, delivered or paid.
+    NothingToMap = "nothing_to_map", Unprocessable, "Nothing is left to make a document of";
     /// The address of the call is private, or not one that may be called.
     AddressRefused = "address_refused", Unprocessable, "The address may not be called";
     /// Where the documents live, this cannot be done; the detail says what can.
