@@ -223,7 +223,7 @@ fn check_lengths(database: &Database, doctype: &DocType, document: &Document) ->
         for field in part.fields.iter().filter(|field| matches!(field.kind, Kind::Data | Kind::Link(_))) {
             let text = held.get(&field.name).map(value::text).unwrap_or_default();
             if text.chars().count() > MAX_LENGTH {
-                return Err(Exception::too_long(&field.label, &text));
+                return Err(Exception::too_long(&part.name, &field.label, &text));
             }
         }
     }
@@ -232,17 +232,21 @@ fn check_lengths(database: &Database, doctype: &DocType, document: &Document) ->
 
 fn check_name(doctype: &DocType, name: &str) -> Outcome<()> {
     if name.contains(['<', '>']) {
-        return Err(Exception::bare(
-            500,
+        return Err(Exception::thrown(
+            409,
             "NameError",
             "Name cannot contain special characters like '<', '>'",
         ));
     }
     if name == doctype.name {
         let text = format!("Name of {} cannot be {name}", doctype.name);
-        return Err(Exception::bare(500, "NameError", &text));
+        return Err(Exception::thrown(409, "NameError", &text));
     }
-    if name.chars().count() > MAX_LENGTH { Err(Exception::too_long("Name", name)) } else { Ok(()) }
+    if name.chars().count() > MAX_LENGTH {
+        Err(Exception::too_long(&doctype.name, "Name", name))
+    } else {
+        Ok(())
+    }
 }
 
 fn check_unique(database: &Database, doctype: &DocType, document: &Document, name: &str) -> Outcome<()> {
