@@ -213,12 +213,17 @@ pub async fn finish(log: &dyn IntegrationLog, mut completion: EventCompletion) -
 
 fn done(commit: &Commit, documents: &[Option<Document>]) -> Ended {
     let keys = || documents.iter().map(|document| document.as_ref().map(|document| document.key.clone()));
+    // Those that wait know the name that the rule gave; the document's own may be another.
     let created = commit.writes.iter().zip(keys()).filter(|(write, _)| write.creates());
+    let names = created.flat_map(|(write, key)| {
+        let named = write.target.key().filter(|named| key.as_ref() != Some(*named)).cloned();
+        [key, named]
+    });
     let named = commit.writes.first().and_then(|write| write.target.key().cloned());
     Ended {
         status: EventStatus::Done,
         document: keys().next().flatten().or(named),
         repeat: false,
-        frees: created.filter_map(|(_, key)| key).collect(),
+        frees: names.flatten().collect(),
     }
 }
