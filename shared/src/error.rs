@@ -171,6 +171,8 @@ error_codes! {
     OutOfTime = "out_of_time", Unavailable, "There was no time left for the call";
     /// The provider understood the call and declines it; the detail has its reason.
     ProviderRefused = "provider_refused", Unprocessable, "The provider refuses the call";
+    /// The provider does not accept the credentials that it is called with: whoever runs Causeway has to renew them. Nothing changed.
+    CredentialsRefused = "credentials_refused", Unavailable, "The provider does not accept our credentials";
     /// The address of the call is private, or not one that may be called.
     AddressRefused = "address_refused", Unprocessable, "The address may not be called";
     /// Where the documents live, this cannot be done; the detail says what can.

@@ -6,6 +6,7 @@
 //! [`CallLog`]. Policies are data, per connector ([`OutboundPolicy`]). What a provider's answer means, its own
 //! [`Provider`] says: statuses alone mislead.
 
+pub mod address;
 mod call;
 pub mod call_log;
 pub mod governor;
@@ -14,10 +15,11 @@ mod pipeline;
 pub mod policy;
 pub mod transport;
 
+pub use address::Exceptions;
 pub use call::{Answer, Call, CallFailure, Effect, Provider, RateNotice, Repeat, Verdict};
 pub use call_log::{CallLog, CallRecord};
 pub use governor::{Governor, Outcome, Permit};
 pub use origin::Origin;
 pub use pipeline::Outbound;
 pub use policy::OutboundPolicy;
-pub use transport::{Limits, Transport, TransportError};
+pub use transport::{Limits, Transport, TransportError, reqwest::ReqwestTransport};

@@ -1,5 +1,11 @@
 //! The port to the network: one request out, one answer in.
 
+mod connecting;
+pub mod reqwest;
+mod resolver;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +14,7 @@ use http::{Request, Response};
 /// What one try may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connecting.
+    /// Connecting: resolving the name, TCP and TLS together. Where `total` is shorter, less.
     pub connect: Duration,
     /// All of it, the answer's body included.
     pub total: Duration,
