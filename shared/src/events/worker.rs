@@ -68,6 +68,8 @@ pub enum Disposition {
 pub struct Ports {
     /// Where documents are written.
     pub documents: Arc<dyn DocumentStore>,
+    /// The built-in store, which read models follow: the same, unless documents live elsewhere.
+    pub records: Arc<dyn DocumentStore>,
     /// The Integration Log.
     pub log: Arc<dyn IntegrationLog>,
     /// Whom connectors act as.
@@ -166,7 +168,7 @@ impl EventWorker {
             warn!(change = ?change, receives = received.receives, "the replay came to nothing");
             return Ok(Disposition::Done);
         };
-        let outcome = self.projector.replay(&*self.ports.documents, projection, change).await?;
+        let outcome = self.projector.replay(&*self.ports.records, projection, change).await?;
         info!(projection = projection.name, document = %change.document, ?outcome, "replayed");
         Ok(Disposition::Done)
     }
