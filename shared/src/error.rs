@@ -173,6 +173,8 @@ error_codes! {
     ProviderRefused = "provider_refused", Unprocessable, "The provider refuses the call";
     /// The provider does not accept the credentials that it is called with: whoever runs Causeway has to renew them. Nothing changed.
     CredentialsRefused = "credentials_refused", Unavailable, "The provider does not accept our credentials";
+    /// The provider's answer is larger than the connector takes (`outbound.max_response_bytes`).
+    AnswerTooLarge = "answer_too_large", Unprocessable, "The provider's answer is too large";
     /// The address of the call is private, or not one that may be called.
     AddressRefused = "address_refused", Unprocessable, "The address may not be called";
     /// Where the documents live, this cannot be done; the detail says what can.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     documents::DocType,
     mapping::{Mapping, Source},
+    outbound::OutboundPolicy,
     webhook::signature::Scheme,
 };
 
@@ -51,6 +52,9 @@ pub struct ConnectorSettings {
     /// When a failed event is tried again.
     #[serde(default)]
     pub retry: RetrySchedule,
+    /// How its provider is called.
+    #[serde(default, skip_serializing_if = "OutboundPolicy::is_default")]
+    pub outbound: OutboundPolicy,
     /// What events become; the first rule that fits an event is used.
     #[serde(default)]
     pub rules: Vec<Rule>,

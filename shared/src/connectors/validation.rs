@@ -38,12 +38,11 @@ impl ConnectorSettings {
     pub fn validate(&self) -> Result<()> {
         let mut faults = Faults::default();
         faults.result("/name", check_name(&self.name));
-        faults.extend(
-            self.scheme
-                .validate()
-                .into_iter()
-                .map(|fault| FieldError { field: format!("/scheme{}", fault.field), ..fault }),
-        );
+        let below = |part: &'static str| {
+            move |fault: FieldError| FieldError { field: format!("{part}{}", fault.field), ..fault }
+        };
+        faults.extend(self.scheme.validate().into_iter().map(below("/scheme")));
+        faults.extend(self.outbound.validate().into_iter().map(below("/outbound")));
         self.check_secrets(&mut faults);
         self.check_limits(&mut faults);
         self.check_event(&mut faults);

@@ -9,7 +9,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub use redact::redact;
+pub use redact::{is_secret_name, redact};
 pub use search::search;
 
 use async_trait::async_trait;

@@ -46,7 +46,7 @@ fn hide(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                if is_secret(name) && !value.is_null() {
+                if is_secret_name(name) && !value.is_null() {
                     *value = HIDDEN.into();
                 } else {
                     hide(value);
@@ -58,7 +58,8 @@ fn hide(value: &mut Value) {
     }
 }
 
-fn is_secret(name: &str) -> bool {
+/// Whether what has this name looks like a secret.
+pub fn is_secret_name(name: &str) -> bool {
     let plain: String =
         name.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).map(|c| c.to_ascii_lowercase()).collect();
     SECRET_NAMES.iter().any(|secret| plain.contains(secret))

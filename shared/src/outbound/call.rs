@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 
+use super::rate_headers;
 use crate::Error;
 
 /// A call to a provider.
@@ -21,7 +22,8 @@ pub struct Call {
     pub provider: &'static dyn Provider,
 }
 
-/// Whether a call may be sent again when nobody knows if it had its effect.
+/// Whether a call may be sent again when nobody knows if it had its effect. GET and HEAD have none, and are sent again
+/// always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
     /// It changes nothing, or the provider recognises the repeat (an idempotency key, a unique field, a version).
@@ -66,9 +68,10 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
     /// What `answer` means.
     fn judge(&self, answer: &Response<Vec<u8>>) -> Verdict;
 
-    /// What its headers say of its limits. `Retry-After` is read for every provider.
-    fn rate(&self, _headers: &HeaderMap) -> Option<RateNotice> {
-        None
+    /// What its headers say of its limits; by default in the forms that many use. `Retry-After` is read for every
+    /// provider.
+    fn rate(&self, headers: &HeaderMap) -> Option<RateNotice> {
+        rate_headers::read(headers)
     }
 }
 
@@ -79,6 +82,9 @@ pub struct Answer {
     pub response: Response<Vec<u8>>,
     /// Whether it is a refusal.
     pub refused: bool,
+    /// Whether an earlier try of the same call was lost and may have had its effect: a refusal may then be the echo of
+    /// it (the document exists: we made it), so look before believing it.
+    pub after_unknown: bool,
 }
 
 /// Why there is no answer. Each has an error with one of the codes of outbound calls, which says when another try

@@ -10,15 +10,22 @@ pub mod address;
 mod call;
 pub mod call_log;
 pub mod governor;
+mod http_provider;
 mod origin;
 mod pipeline;
+#[cfg(test)]
+mod pipeline_tests;
 pub mod policy;
+pub mod rate_headers;
+mod record;
+pub mod retry_after;
 pub mod transport;
 
 pub use address::Exceptions;
 pub use call::{Answer, Call, CallFailure, Effect, Provider, RateNotice, Repeat, Verdict};
 pub use call_log::{CallLog, CallRecord};
 pub use governor::{Governor, Outcome, Permit};
+pub use http_provider::HttpProvider;
 pub use origin::Origin;
 pub use pipeline::Outbound;
 pub use policy::OutboundPolicy;
