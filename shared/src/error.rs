@@ -175,6 +175,8 @@ error_codes! {
     CredentialsRefused = "credentials_refused", Unavailable, "The provider does not accept our credentials";
     /// The provider's answer is larger than the connector takes (`outbound.max_response_bytes`).
     AnswerTooLarge = "answer_too_large", Unprocessable, "The provider's answer is too large";
+    /// Of the document, nothing is left to make another one of: all of it is billed, delivered or paid.
+    NothingToMap = "nothing_to_map", Unprocessable, "Nothing is left to make a document of";
     /// The address of the call is private, or not one that may be called.
     AddressRefused = "address_refused", Unprocessable, "The address may not be called";
     /// Where the documents live, this cannot be done; the detail says what can.

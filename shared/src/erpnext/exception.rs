@@ -40,6 +40,8 @@ pub enum Exception {
     Data,
     /// Another rule forbids it.
     Validation,
+    /// Of the source document, nothing is left to make another one of: ours, since the site gives an empty one.
+    NothingToMap,
     /// We ask too often.
     RateLimit,
     /// A statement waited too long for others, and everything was undone.
@@ -105,7 +107,8 @@ impl Refusal {
     fn of_answer(status: u16, answer: &Map) -> Self {
         if let Some(Value::Object(error)) = answer.get("errors").and_then(|errors| errors.get(0)) {
             let name = text(error, "type").unwrap_or_default();
-            let message = text(error, "message").or_else(|| text(error, "exception")).unwrap_or_default();
+            // Its `exception` is a traceback: nobody's business but the site's.
+            let message = text(error, "message").unwrap_or_default();
             return Self { status, exception: Exception::named(name), message: plain(message) };
         }
         let exception = text(answer, "exception").unwrap_or_default();
@@ -139,9 +142,16 @@ fn text<'a>(object: &'a Map, name: &str) -> Option<&'a str> {
 fn plain(html: &str) -> String {
     let mut all = String::with_capacity(html.len());
     let mut inside = false;
-    for c in html.chars() {
+    let mut rest = html.chars().peekable();
+    while let Some(c) = rest.next() {
         match c {
-            '<' => inside = true,
+            // What follows tells a tag from "less than".
+            '<' if rest
+                .peek()
+                .is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, '/' | '!')) =>
+            {
+                inside = true;
+            }
             '>' if inside => {
                 inside = false;
                 all.push(' ');
@@ -171,6 +181,7 @@ impl From<Refusal> for Error {
             Exception::DuplicateEntry | Exception::UniqueValidation => ErrorCode::DocumentExists,
             Exception::TimestampMismatch | Exception::Locked => ErrorCode::RevisionConflict,
             Exception::Docstatus => ErrorCode::DocstatusForbids,
+            Exception::NothingToMap => ErrorCode::NothingToMap,
             _ => ErrorCode::ProviderRefused,
         };
         let said = match (refusal.message.as_str(), &refusal.exception) {
@@ -182,11 +193,147 @@ impl From<Refusal> for Error {
             Exception::Authentication => {
                 "the ERPNext site does not accept the credentials it is called with".to_owned()
             }
+            Exception::NothingToMap => refusal.message,
             Exception::Permission => {
                 format!("the ERPNext site does not permit this to the user it is called as: {said}")
             }
             _ => format!("the ERPNext site refuses: {said}"),
         };
         Self::new(code, detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::erpnext::recorded;
+
+    fn refusal(name: &str) -> Refusal {
+        let answer = recorded::answer(name);
+        Refusal::read(answer.status().as_u16(), answer.body())
+    }
+
+    #[test]
+    fn every_recorded_error_is_read_for_what_it_is() {
+        let other = |name: &str| Exception::Other(name.to_owned());
+        for (name, exception, message) in [
+            ("17_bulk_log_list", other("IndexError"), "list index out of range"),
+            ("36_client_submit_stale", Exception::TimestampMismatch, "Error: Document has been modified"),
+            ("40_insert_many_one_bad", Exception::Mandatory, "Error: Value missing for ToDo: Description"),
+            ("41_unique_custom_field_repeat", Exception::UniqueValidation, "Causeway Id must be unique"),
+            ("50_err_bad_token", Exception::Authentication, ""),
+            (
+                "52_err_no_auth",
+                Exception::Permission,
+                "User Guest does not have doctype access via role permission for document Sales Order",
+            ),
+            ("56_err_404_doc", Exception::DoesNotExist, "Sales Order NOPE not found"),
+            ("57_err_404_doctype", Exception::DoesNotExist, "DocType Nope Type not found"),
+            (
+                "59_err_method_missing",
+                Exception::Validation,
+                "Failed to get method for command erpnext.nope.nope with No module named 'erpnext.nope'",
+            ),
+            (
+                "60_err_not_whitelisted",
+                Exception::Permission,
+                "You are not permitted to access this resource. Function \
+                 erpnext.utilities.bulk_transaction.task is not whitelisted.",
+            ),
+            ("63_err_409_dup", Exception::DuplicateEntry, "Item HUB-ITEM-0 already exists"),
+            (
+                "64_err_417_mandatory",
+                other("TypeError"),
+                "unsupported operand type(s) for *: 'NoneType' and 'float'",
+            ),
+            ("65_err_417_link", Exception::DoesNotExist, "Customer Nobody not found"),
+            ("68_v2_err_404", Exception::DoesNotExist, "Sales Order NOPE not found"),
+            ("69_v2_err_417", Exception::DoesNotExist, "Customer Nobody not found"),
+            ("70_v2_err_403", Exception::Permission, "User Guest does not have doctype access"),
+            ("71_err_bad_field", Exception::Data, "Field not permitted in query: nope_field"),
+            ("74_put_stale_modified", Exception::TimestampMismatch, "Error: Document has been modified"),
+            ("78_delete", Exception::Permission, "User not allowed to delete ToDo: 3qo42m56n7"),
+            ("86_rate_limit_429_text", other(""), "Too Many Requests"),
+            ("87_rate_limit_429_v2", Exception::RateLimit, "<traceback>"),
+            ("A4_oauth_token_code_reuse", other(""), ""),
+        ] {
+            let read = refusal(name);
+            assert_eq!(read.exception, exception, "{name}");
+            let message = if message == "<traceback>" { "" } else { message };
+            assert!(read.message.starts_with(message), "{name}: {}", read.message);
+            assert_eq!(message.is_empty(), read.message.is_empty(), "{name}: {}", read.message);
+        }
+    }
+
+    #[test]
+    fn no_recorded_error_is_left_out() {
+        let cases = include_str!("exception.rs");
+        for name in recorded::names() {
+            let status = recorded::answer(&name).status();
+            assert!(status.is_success() || cases.contains(&format!("\"{name}\"")), "{name} is no case");
+        }
+    }
+
+    #[test]
+    fn refusals_have_the_codes_of_what_they_mean_to_our_callers() {
+        for (name, code) in [
+            ("50_err_bad_token", ErrorCode::CredentialsRefused),
+            ("52_err_no_auth", ErrorCode::ProviderRefused),
+            ("56_err_404_doc", ErrorCode::DocumentNotFound),
+            ("63_err_409_dup", ErrorCode::DocumentExists),
+            ("41_unique_custom_field_repeat", ErrorCode::DocumentExists),
+            ("74_put_stale_modified", ErrorCode::RevisionConflict),
+            ("40_insert_many_one_bad", ErrorCode::ProviderRefused),
+            ("64_err_417_mandatory", ErrorCode::ProviderRefused),
+        ] {
+            assert_eq!(Error::from(refusal(name)).code(), code, "{name}");
+        }
+        let wrong = r#"{"exc_type": "UpdateAfterSubmitError", "exception": "frappe.exceptions.UpdateAfterSubmitError: no"}"#;
+        assert_eq!(Error::from(Refusal::read(417, wrong.as_bytes())).code(), ErrorCode::DocstatusForbids);
+    }
+
+    #[test]
+    fn the_site_s_own_words_are_passed_on_and_silence_is_said() {
+        let detail = |name: &str| Error::from(refusal(name)).detail().to_owned();
+        assert_eq!(
+            detail("40_insert_many_one_bad"),
+            "the ERPNext site refuses: Error: Value missing for ToDo: Description"
+        );
+        assert!(detail("52_err_no_auth").contains("User Guest does not have doctype access"));
+        let silent = Error::from(Refusal::read(405, b""));
+        assert_eq!(silent.detail(), "the ERPNext site refuses: with status 405");
+    }
+
+    #[test]
+    fn markup_goes_and_what_is_long_is_cut() {
+        assert_eq!(plain("<b>A</b>&nbsp;&lt;b&gt; &amp;amp;\n  c"), "A <b> &amp; c");
+        assert_eq!(plain("1 < 2 <i>and</i> 3 > 2"), "1 < 2 and 3 > 2");
+        let long = plain(&"ä".repeat(2_000));
+        assert_eq!(long.chars().count(), MAX_MESSAGE_CHARS + 1);
+    }
+
+    #[test]
+    fn whatever_is_sent_is_read_without_harm() {
+        for body in [
+            "",
+            "[]",
+            "null",
+            "{",
+            "{\"errors\": []}",
+            "{\"errors\": [1]}",
+            "{\"exc_type\": 1}",
+            "{\"_server_messages\": \"[\"}",
+            "{\"_server_messages\": \"[1]\"}",
+            "{\"_server_messages\": \"[]\"}",
+            "{\"_server_messages\": \"[\\\"plain\\\"]\"}",
+            "<html><body>502 Bad Gateway</body></html>",
+            "\u{0}\u{1}",
+        ] {
+            let read = Refusal::read(500, body.as_bytes());
+            assert!(matches!(read.exception, Exception::Other(_)), "{body}: {read:?}");
+        }
+        assert_eq!(Refusal::read(500, b"{\"_server_messages\": \"[\\\"plain\\\"]\"}").message, "plain");
+        assert_eq!(Refusal::read(502, b"<html><h1>502</h1>Bad Gateway</html>").message, "502 Bad Gateway");
+        assert!(!Refusal::read(500, &[0xff; 10_000]).message.is_empty());
     }
 }

@@ -8,10 +8,14 @@
 
 pub mod credentials;
 mod exception;
+pub mod mapper;
 mod policy;
 mod provider;
 mod query;
+#[cfg(test)]
+mod recorded;
 mod request;
+pub mod setup;
 mod site;
 pub mod time;
 

@@ -329,7 +329,7 @@ impl Site {
     }
 
     /// A success whose content is not what this question is answered with.
-    fn unreadable(&self) -> SiteError {
+    pub(super) fn unreadable(&self) -> SiteError {
         SiteError::Call(CallFailure::Failed(self.strange(ErrorCode::ProviderUnavailable)))
     }
 
