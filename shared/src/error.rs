@@ -171,7 +171,7 @@ error_codes! {
     OutOfTime = "out_of_time", Unavailable, "There was no time left for the call";
     /// The provider understood the call and declines it; the detail has its reason.
     ProviderRefused = "provider_refused", Unprocessable, "The provider refuses the call";
-    /// The provider does not accept the credentials that it is called with: whoever runs Causeway has to renew them. Nothing changed.
+    /// The provider does not accept the credentials that it is called with, or there are none: whoever runs Causeway has to renew them. Nothing changed.
     CredentialsRefused = "credentials_refused", Unavailable, "The provider does not accept our credentials";
     /// The provider's answer is larger than the connector takes (`outbound.max_response_bytes`).
     AnswerTooLarge = "answer_too_large", Unprocessable, "The provider's answer is too large";

@@ -90,12 +90,16 @@ pub struct Document {
     pub creation: Timestamp,
     /// Who created it.
     pub owner: String,
-    /// Counts the changes from 1; the optimistic lock.
+    /// Another one after each change; the optimistic lock.
     pub revision: u64,
     /// The fields that are its own.
     pub fields: Fields,
     /// Which version of each source it shows.
     pub applied: Applied,
+    /// The events and requests that it shows the effect of, oldest first, where its store keeps them with the document
+    /// (since it cannot write it and the Integration Log in one transaction); as many as it keeps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
 }
 
 /// What is left of a deleted document, so that a late event cannot bring it back.

@@ -90,16 +90,23 @@ pub struct Refusal {
     pub exception: Exception,
     /// What the site says about it, without markup, shortened. It may quote what was sent.
     pub message: String,
+    /// Whether an earlier try of the same call was lost: the refusal may be the echo of what that one did.
+    pub after_unknown: bool,
 }
 
 impl Refusal {
+    /// A refusal of ours, in the place of the site.
+    pub(super) fn new(status: u16, exception: Exception, message: String) -> Self {
+        Self { status, exception, message, after_unknown: false }
+    }
+
     /// Reads an answer that is a refusal, whatever its form.
     pub fn read(status: u16, body: &[u8]) -> Self {
         match serde_json::from_slice::<Map>(body) {
             Ok(answer) => Self::of_answer(status, &answer),
             Err(_) => {
                 let text = String::from_utf8_lossy(body.get(..4_096).unwrap_or(body));
-                Self { status, exception: Exception::Other(String::new()), message: plain(&text) }
+                Self::new(status, Exception::Other(String::new()), plain(&text))
             }
         }
     }
@@ -109,13 +116,13 @@ impl Refusal {
             let name = text(error, "type").unwrap_or_default();
             // Its `exception` is a traceback: nobody's business but the site's.
             let message = text(error, "message").unwrap_or_default();
-            return Self { status, exception: Exception::named(name), message: plain(message) };
+            return Self::new(status, Exception::named(name), plain(message));
         }
         let exception = text(answer, "exception").unwrap_or_default();
         let (name, said) = exception.split_once(": ").unwrap_or((exception, ""));
         let name = text(answer, "exc_type").unwrap_or(name);
         let message = server_message(answer).unwrap_or_else(|| said.to_owned());
-        Self { status, exception: Exception::named(name), message: plain(&message) }
+        Self::new(status, Exception::named(name), plain(&message))
     }
 
     /// Whether the refusal is of a field that the site does not know or does not show us.

@@ -152,11 +152,7 @@ impl Site {
         let Value::Object(mut made) = made else { return Err(self.unreadable()) };
         if !mapping.has_content(&made) {
             let message = format!("nothing of {} {source} is left for a {}", mapping.from, mapping.to);
-            return Err(SiteError::Refused(Refusal {
-                status: 200,
-                exception: Exception::NothingToMap,
-                message,
-            }));
+            return Err(SiteError::Refused(Refusal::new(200, Exception::NothingToMap, message)));
         }
         clean(&mut made);
         Ok(made)

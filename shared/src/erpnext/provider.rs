@@ -1,12 +1,10 @@
 //! What a site's answers mean to the pipeline: whether it is well, and whether a call may have had its effect.
 
-use std::time::Duration;
-
-use http::{HeaderMap, Response};
+use http::Response;
 use serde::de::IgnoredAny;
 
 use super::exception::{Exception, Refusal};
-use crate::outbound::{Effect, Provider, RateNotice, Verdict};
+use crate::outbound::{Effect, Provider, Verdict};
 
 /// Judges the answers of a site.
 #[derive(Debug, Clone, Copy)]
@@ -28,14 +26,6 @@ impl Provider for ErpnextProvider {
             _ if is_json => of_exception(status, &Refusal::read(status, answer.body())),
             _ => of_stranger(status),
         }
-    }
-
-    /// Frappe's limit is of processing time, for the whole site: what is left of it, and when its window ends.
-    fn rate(&self, headers: &HeaderMap) -> Option<RateNotice> {
-        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-        let (limit, left) = (number("x-ratelimit-limit")?, number("x-ratelimit-remaining")?);
-        let resets_in = Duration::try_from_secs_f64(number("x-ratelimit-reset")?).ok()?;
-        (limit > 0.0).then(|| RateNotice { left: (left / limit).clamp(0.0, 1.0), resets_in })
     }
 }
 
@@ -103,6 +93,8 @@ fn of_stranger(status: u16) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::erpnext::recorded;
 
@@ -199,14 +191,5 @@ mod tests {
         let notice = ERPNEXT.rate(recorded::answer("86_rate_limit_429_text").headers()).unwrap();
         assert!(notice.left.abs() < f64::EPSILON);
         assert_eq!(ERPNEXT.rate(recorded::answer("26_doc").headers()), None);
-        for (limit, remaining, reset) in
-            [("0", "0", "1"), ("x", "1", "1"), ("1", "1", "-1"), ("1", "1", "1e30")]
-        {
-            let answer = Response::builder()
-                .header("x-ratelimit-limit", limit)
-                .header("x-ratelimit-remaining", remaining)
-                .header("x-ratelimit-reset", reset);
-            assert_eq!(ERPNEXT.rate(answer.body(()).unwrap().headers()), None);
-        }
     }
 }

@@ -204,10 +204,16 @@ impl Site {
         updated.map_err(|error| missing_link(error, |said| !said.is_empty() && !said.contains(name)))
     }
 
-    /// Deletes the document. Whether a delete whose answer was lost happened, a look tells.
+    /// Deletes the document.
     pub async fn delete(&self, doctype: &str, name: &str) -> Result<(), SiteError> {
-        let request = SiteRequest::resource(Method::DELETE, doctype, Some(name), Repeat::Unsafe);
-        self.send(&request.map_err(unsent)?).await.map(drop)
+        let request = SiteRequest::resource(Method::DELETE, doctype, Some(name), Repeat::Safe);
+        match self.send(&request.map_err(unsent)?).await {
+            // It went with a try whose answer was lost.
+            Err(SiteError::Refused(no)) if no.after_unknown && no.exception == Exception::DoesNotExist => {
+                Ok(())
+            }
+            done => done.map(drop),
+        }
     }
 
     /// Calls a method; what it returns, null if nothing.
@@ -299,8 +305,8 @@ impl Site {
             answer = self.attempt(request, &renewed).await?;
         }
         if answer.refused {
-            let status = answer.response.status().as_u16();
-            return Err(SiteError::Refused(Refusal::read(status, answer.response.body())));
+            let refusal = Refusal::read(answer.response.status().as_u16(), answer.response.body());
+            return Err(SiteError::Refused(Refusal { after_unknown: answer.after_unknown, ..refusal }));
         }
         serde_json::from_slice(answer.response.body()).map_err(|_| self.unknown())
     }

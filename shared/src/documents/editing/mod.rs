@@ -16,6 +16,7 @@ mod new;
 mod tests;
 
 pub use changes::{Changes, Expected};
+pub(super) use changes::same;
 pub use new::NewDocument;
 
 use std::sync::Arc;
