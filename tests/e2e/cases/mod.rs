@@ -5,6 +5,9 @@ mod api;
 mod clients;
 mod crash;
 mod documents;
+mod erpnext;
+mod erpnext_outage;
+mod erpnext_storm;
 mod examples;
 mod log;
 mod parking;
@@ -19,6 +22,10 @@ mod storm;
 mod webhook;
 
 use crate::hub::Hub;
+
+/// The DocTypes of the site that set-up was run for.
+pub const PREPARED: [&str; 6] =
+    ["Sales Order", "Delivery Note", "Customer", "ToDo", "Storm Order", "Outage Order"];
 
 /// The longest name of a connector.
 const MAX_CONNECTOR_BYTES: usize = 64;
@@ -78,4 +85,14 @@ pub fn calm() -> Vec<Case> {
 /// Trials that kill workers, restart the stack, or look at all that the others left: one by one, in this order.
 pub fn disturbing() -> Vec<Case> {
     [storm::cases(), log::cases(), crash::cases(), spec::cases()].into_iter().flatten().collect()
+}
+
+/// Trials on the stack whose documents live on an ERPNext site, side by side.
+pub fn on_a_site() -> Vec<Case> {
+    erpnext::cases()
+}
+
+/// The same, one by one: they have the site fail, or kill workers.
+pub fn disturbing_on_a_site() -> Vec<Case> {
+    [erpnext_outage::cases(), erpnext_storm::cases()].into_iter().flatten().collect()
 }
