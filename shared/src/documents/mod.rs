@@ -1,15 +1,16 @@
 //! Documents: ERPNext's unit of data, and the one trait behind which they live.
 //!
-//! A [`DocumentStore`] is, for now, the built-in one on DynamoDB ([`dynamo`]). Callers read a document, decide on
-//! [`Write`]s and [`commit`](DocumentStore::commit) them together with the record of what they answer, an event
-//! or a request ([`receipt`]): both happen, or neither. Routes do so through the [`Editor`], the event worker by
-//! itself.
+//! A [`DocumentStore`] is the built-in one on DynamoDB ([`dynamo`]) or an ERPNext site ([`erpnext`]). Callers read a
+//! document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them together with the record of what they
+//! answer, an event or a request ([`receipt`]): both happen, or neither. Routes do so through the [`Editor`], the event
+//! worker by itself.
 
 mod column;
 #[cfg(test)]
 mod contract;
 pub mod dynamo;
 mod editing;
+pub mod erpnext;
 mod filter;
 mod key;
 mod list;

@@ -196,9 +196,7 @@ impl Attempt<'_> {
         Ok(match recorded {
             Recorded::Before => Ended::repeated(status, document),
             // An earlier attempt wrote the document and died: nobody has freed what waits for it.
-            _ if status == EventStatus::Done => {
-                Ended { repeat: false, ..Ended::repeated(status, document) }
-            }
+            _ if status == EventStatus::Done => Ended { repeat: false, ..Ended::repeated(status, document) },
             _ => Ended::without_write(status, document),
         })
     }

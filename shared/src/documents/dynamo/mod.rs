@@ -30,8 +30,8 @@ use self::{
     numbers::{Numbers, Taken},
 };
 use super::{
-    Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Expect,
-    Filters, ListQuery, MAX_WRITES, Page, Receipt, Stored, Target, Write,
+    Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Expect, Filters,
+    ListQuery, MAX_WRITES, Page, Receipt, Stored, Target, Write,
 };
 use crate::{
     Error, ErrorCode, Result,

@@ -15,8 +15,8 @@ mod new;
 #[cfg(test)]
 mod tests;
 
-pub use changes::{Changes, Expected};
 pub(super) use changes::same;
+pub use changes::{Changes, Expected};
 pub use new::NewDocument;
 
 use std::sync::Arc;
