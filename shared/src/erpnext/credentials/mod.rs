@@ -1,4 +1,17 @@
 //! By what a site knows us.
+//!
+//! [`SiteCredentials`] reads the secret ([`SiteSecret`]): an API key, or a grant of OAuth, whose tokens [`Grants`]
+//! renews. [`Site`](super::Site) asks for a header with each call, and says when the site did not accept it.
+
+mod grants;
+mod seal;
+mod secret;
+mod stored;
+pub mod tokens;
+
+pub use grants::Grants;
+pub use secret::SiteSecret;
+pub use stored::SiteCredentials;
 
 use async_trait::async_trait;
 use http::HeaderValue;
@@ -24,6 +37,11 @@ impl FixedToken {
     pub fn new(key: &str, secret: &str) -> Result<Self> {
         sensitive(&format!("token {key}:{secret}")).map(Self)
     }
+
+    /// The access token that OAuth gave.
+    pub fn bearer(access_token: &str) -> Result<Self> {
+        sensitive(&format!("Bearer {access_token}")).map(Self)
+    }
 }
 
 #[async_trait]
@@ -38,7 +56,7 @@ impl Authorise for FixedToken {
 }
 
 /// A header's value that no `Debug` shows.
-pub(super) fn sensitive(text: &str) -> Result<HeaderValue> {
+fn sensitive(text: &str) -> Result<HeaderValue> {
     // The error would not quote it; but nothing about the value belongs into a log.
     let mut value = HeaderValue::from_str(text)
         .map_err(|_| Error::internal("the ERPNext credentials hold characters that no header can"))?;
