@@ -19,6 +19,7 @@ use crate::{
     integration_log::{
         Counted, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure, IntegrationLog, Recorded,
     },
+    outbound::Origin,
     parking::{
         Cargo, MAX_WAIT, ParkedItem, ParkedState, ParkingLot, Release, WaitsFor, look_again_after, share,
         try_again_after,
@@ -152,7 +153,8 @@ impl EventWorker {
             Work::Nothing => Ok(Disposition::Done),
             Work::Event(job) => {
                 let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
-                self.advance(received, *job).instrument(span).await
+                let id = job.event.id.clone();
+                Origin::owned_by(&id, self.advance(received, *job)).instrument(span).await
             }
             Work::Change(change) => self.project(received, &change).await,
         }

@@ -11,7 +11,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
-use crate::{Error, ErrorCode, Result, error::Kind};
+use super::queue::deadline;
+use crate::{Error, ErrorCode, Result, error::Kind, outbound::Origin};
 
 /// How long a caller is asked to wait before trying again when something is not available, in seconds, where
 /// the error does not know better.
@@ -44,10 +45,13 @@ pub trait HttpFunction {
     fn handle(&self, request: &Request) -> impl Future<Output = Response>;
 }
 
-/// Answers requests until the runtime ends.
+/// Answers requests until the runtime ends. Calls that a request makes are the request's, until the function's deadline.
 pub async fn run(function: &impl HttpFunction) -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
-        let response = function.handle(&event.payload.into()).await;
+        let request = Request::from(event.payload);
+        let owner = request.request_id.clone().unwrap_or(event.context.request_id);
+        let origin = Origin { owner, deadline: deadline(event.context.deadline) };
+        let response = origin.scope(function.handle(&request)).await;
         Ok::<_, Infallible>(ApiGatewayV2httpResponse::from(response))
     }))
     .await
