@@ -1,6 +1,8 @@
 //! The composition root: the environment becomes clients, adapters and the one thing a function runs. Called
 //! once, at init; nothing here happens per request.
 
+mod providers;
+
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
@@ -11,18 +13,22 @@ use aws_smithy_http_client::{
 use jiff::SignedDuration;
 use std::time::Duration;
 
+use self::providers::Providers;
 use crate::{
     Result,
     api::{Api, Guard, Queries, Services},
     auth::{Accounts, ApiKeys, Directory, Keyring},
     cache::{Cache, dynamo::DynamoCache},
     clock::{Clock, SystemClock},
-    config::{ApiConfig, DocumentEventsConfig, Environment, IngestConfig, Tables, WorkerConfig},
+    config::{
+        ApiConfig, DocumentEventsConfig, Environment, IngestConfig, OutboundConfig, Tables, WorkerConfig,
+    },
     connectors::{ConnectorCache, ConnectorRepository},
     documents::{DocumentKey, DocumentStore, dynamo::DynamoDocuments},
     events::{EventWorker, Ports},
     integration_log::{IntegrationLog, dynamo::DynamoLog},
     lease::dynamo::DynamoLeases,
+    outbound::{CallLog, Governor, call_log::NoCallLog},
     parking::{Discard, ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
     projections::{Projector, ReadModels, dynamo::DynamoReadModels, items::ItemSearch, sales::SalesReport},
     queue::{Queue, sqs::SqsQueue},
@@ -98,6 +104,7 @@ struct Adapters {
     records: Arc<dyn DocumentStore>,
     /// Everyone else's documents: the same store, or an ERPNext site.
     documents: Arc<dyn DocumentStore>,
+    governor: Arc<Governor>,
     directory: Arc<Directory>,
     log: Arc<dyn IntegrationLog>,
     parking: Arc<dyn ParkingLot>,
@@ -106,23 +113,34 @@ struct Adapters {
 }
 
 impl Adapters {
-    fn new(aws: &SdkConfig, dynamo: &aws_sdk_dynamodb::Client, tables: &Tables, queue_url: &str) -> Self {
+    fn new(
+        aws: &SdkConfig,
+        dynamo: &aws_sdk_dynamodb::Client,
+        tables: &Tables,
+        queue_url: &str,
+        outbound: &OutboundConfig,
+    ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let parking: Arc<dyn ParkingLot> = Arc::new(DynamoParking::new(dynamo.clone(), tables));
         let queue = queue(aws, queue_url);
         let release = Release::new(Arc::clone(&parking), Arc::clone(&queue));
         let records: Arc<dyn DocumentStore> =
             Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock)));
-        Self {
+        let calls: Arc<dyn CallLog> = Arc::new(NoCallLog);
+        let providers =
+            Providers { aws, dynamo, tables, clock: &clock, records: &records, calls: &calls };
+        let governor = providers.governor(Arc::new(release.clone()));
+        Ok(Self {
+            documents: providers.documents(outbound, &governor)?,
+            governor,
             directory: Arc::new(Directory::new(Arc::clone(&records), Arc::clone(&clock))),
-            documents: Arc::clone(&records),
             records,
             log: Arc::new(DynamoLog::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
             clock,
             parking,
             queue,
             release,
-        }
+        })
     }
 }
 
@@ -169,8 +187,8 @@ pub async fn worker() -> Result<WorkerFunction> {
     let config = WorkerConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, records, documents, directory, log, parking, queue, release } =
-        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
+    let Adapters { clock, records, documents, directory, log, parking, queue, release, .. } =
+        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, &config.outbound)?;
     let connectors =
         ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&records)), Arc::clone(&clock));
     let lease = SignedDuration::try_from(config.lease).unwrap_or(SignedDuration::from_secs(45));
@@ -203,7 +221,7 @@ pub async fn api() -> Result<Api> {
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
     let Adapters { clock, records, documents, directory, log, parking, release, .. } =
-        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
+        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, &config.outbound)?;
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
     let keys = Arc::new(ApiKeys::new(

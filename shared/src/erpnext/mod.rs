@@ -21,7 +21,7 @@ pub mod time;
 
 pub use credentials::Authorise;
 pub use exception::{Exception, Refusal};
-pub use policy::PolicySource;
+pub use policy::{ConnectorPolicy, PolicySource};
 pub use provider::{ERPNEXT, ErpnextProvider};
 pub use query::SiteQuery;
 pub use site::{Site, SiteConfig, SiteError, Versions};

@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tracing::{info, warn};
 
 use super::{ParkingLot, WaitsFor};
 use crate::{
     Result,
+    outbound::governor::OnClosed,
     queue::{Message, Queue},
 };
 
@@ -59,5 +61,14 @@ impl Release {
     pub async fn send(&self, ids: Vec<String>) -> Result<()> {
         let messages: Vec<Message> = ids.into_iter().map(|id| Message::Parked { id }).collect();
         self.queue.send_all(&messages).await
+    }
+}
+
+/// A breaker that closed is what its connector's events waited for. They come in pages, and go on no quicker than the
+/// connector's rate lets them: who is not let through is put off.
+#[async_trait]
+impl OnClosed for Release {
+    async fn closed(&self, connector: &str) {
+        self.waiting_for(WaitsFor::Connector(connector.to_owned())).await;
     }
 }
