@@ -127,8 +127,7 @@ impl Adapters {
         let records: Arc<dyn DocumentStore> =
             Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock)));
         let calls: Arc<dyn CallLog> = Arc::new(NoCallLog);
-        let providers =
-            Providers { aws, dynamo, tables, clock: &clock, records: &records, calls: &calls };
+        let providers = Providers { aws, dynamo, tables, clock: &clock, records: &records, calls: &calls };
         let governor = providers.governor(Arc::new(release.clone()));
         Ok(Self {
             documents: providers.documents(outbound, &governor)?,

@@ -29,11 +29,15 @@ mod workers;
 
 use std::{fs, path::Path, process::ExitCode, sync::Arc};
 
-use erpnext_site::{Site, SiteOptions};
+use erpnext_site::{DocType, Site, SiteOptions};
 use libtest_mimic::{Arguments, Trial, run};
+use serde_json::json;
 
 use crate::{
-    cases::{Case, PREPARED},
+    cases::{
+        Case,
+        erpnext::{NAMED, NUMBERED},
+    },
     hub::Hub,
     stack::{Kind, Stack},
 };
@@ -81,14 +85,28 @@ fn try_out(
 
 /// A hub whose documents live on an ERPNext site, set up as `docs/erpnext.md` says.
 fn on_a_site() -> Result<Hub, String> {
-    let site = Site::start(SiteOptions::default().prepared(PREPARED)).map_err(|error| error.to_string())?;
+    let numbered = SiteOptions::default().with(DocType::series(NUMBERED, "STORM-.#####"));
+    let options = NAMED.iter().fold(numbered, |options, name| options.with(DocType::prompt(name)));
+    let options = options.prepared(NAMED).prepared([NUMBERED, "Sales Order"]);
+    let site = Site::start(options).map_err(|error| error.to_string())?;
     let user = erpnext_site::hub();
     let environment =
         vec![("ERPNEXT_URL", site.url()), ("ERPNEXT_KEY", user.key), ("ERPNEXT_SECRET", user.secret)];
     // A call takes longer than a transaction, and a worker makes many at a time.
     let parameters = vec!["EventWorkerTimeoutSeconds=4".to_owned()];
     let stack = Stack::start(Kind { name: "-site", parameters, environment })?;
-    Ok(Hub::on(stack, site))
+    let hub = Hub::on(stack, site);
+    // Before anything is called, since instances remember it for a minute: a timeout that leaves time for another try,
+    // and an outage that is over within a trial.
+    hub.seeded("erpnext").put(json!({ "outbound": {
+        "timeout_seconds": 1,
+        "connect_timeout_seconds": 1,
+        "max_response_bytes": 1_048_576,
+        "retry": { "attempts": 2, "base_milliseconds": 100 },
+        "breaker": { "window_seconds": 20, "open_seconds": 3 },
+        "rate": { "initial_per_second": 500, "maximum_per_second": 1_000 },
+    } }));
+    Ok(hub)
 }
 
 /// Whether the filters on the command line let a trial through, as libtest-mimic reads them.

@@ -69,7 +69,8 @@ impl Stack {
             return Err("The local stack needs the virtual environment .venv: run `make venv` first.".into());
         }
         let binaries = binaries()?;
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}{}", std::process::id(), kind.name));
+        let root =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}{}", std::process::id(), kind.name));
         let guardian = Some(guard(&root)?);
         let mut stack = Self { root, binaries, guardian, kind, variables: Variables::default() };
         stack.up("0")?;

@@ -88,12 +88,6 @@ impl Providers<'_> {
         let secrets = Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(self.aws)));
         let id = config.credentials_id.as_str();
         let credentials = Arc::new(SiteCredentials::new(secrets, id, grants, Arc::clone(self.clock)));
-        Site::new(
-            config.site.clone(),
-            credentials,
-            Arc::clone(outbound),
-            policies,
-            Arc::clone(self.clock),
-        )
+        Site::new(config.site.clone(), credentials, Arc::clone(outbound), policies, Arc::clone(self.clock))
     }
 }

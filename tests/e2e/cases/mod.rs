@@ -5,7 +5,7 @@ mod api;
 mod clients;
 mod crash;
 mod documents;
-mod erpnext;
+pub mod erpnext;
 mod erpnext_outage;
 mod erpnext_storm;
 mod examples;
@@ -22,10 +22,6 @@ mod storm;
 mod webhook;
 
 use crate::hub::Hub;
-
-/// The DocTypes of the site that set-up was run for.
-pub const PREPARED: [&str; 6] =
-    ["Sales Order", "Delivery Note", "Customer", "ToDo", "Storm Order", "Outage Order"];
 
 /// The longest name of a connector.
 const MAX_CONNECTOR_BYTES: usize = 64;

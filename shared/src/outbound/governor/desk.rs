@@ -134,14 +134,12 @@ impl Desk {
         let slice_ends = begin_of(slice + 1);
         let Some(view) = &self.view else { return Decision::Ask(Need::Read) };
         let (breaker, stale) = (view.shared.breaker, view.at + FRESH <= now);
-        let permit = |probe| Permit {
-            connector: connector.to_owned(),
-            generation: breaker.generation,
-            slice,
-            probe,
-        };
+        let permit =
+            |probe| Permit { connector: connector.to_owned(), generation: breaker.generation, slice, probe };
         match breaker.state {
-            State::Open { until } if now < until => return Decision::Refuse(Refusal::broken(now.duration_until(until))),
+            State::Open { until } if now < until => {
+                return Decision::Refuse(Refusal::broken(now.duration_until(until)));
+            }
             State::HalfOpen { until } if now < until && !stale => {
                 return Decision::Refuse(Refusal::broken(FRESH));
             }
@@ -254,7 +252,8 @@ impl Desk {
         if health.calls < u64::from(policy.minimum_calls) {
             return None;
         }
-        let reached = |count: u64, percent: u32| count > 0 && count * 100 >= health.calls * u64::from(percent);
+        let reached =
+            |count: u64, percent: u32| count > 0 && count * 100 >= health.calls * u64::from(percent);
         let window = policy.window_seconds;
         if reached(health.failed, policy.failure_percent) {
             Some(format!("{} of {} calls failed within {window} s", health.failed, health.calls))
@@ -273,7 +272,11 @@ impl Desk {
             Need::Write => Some(Request::Add(Box::new(self.addition(now, policy)))),
             Need::Trip => {
                 let reason = self.trips(now, policy)?;
-                self.change(State::Open { until: seconds_after(now, policy.breaker.open_seconds) }, now, reason)
+                self.change(
+                    State::Open { until: seconds_after(now, policy.breaker.open_seconds) },
+                    now,
+                    reason,
+                )
             }
             Need::Probe => {
                 let until = seconds_after(now, policy.timeout_seconds) + PROBE_MARGIN;
@@ -334,7 +337,11 @@ impl Desk {
     /// How many calls are to be expected: half as many again as there were wanted lately.
     fn demand(&self, slice: i64) -> u64 {
         let now = (self.asked.slice == slice).then_some(self.asked.count);
-        let last = if self.asked.slice == slice { self.asked.before } else { Some((self.asked.slice, self.asked.count)) };
+        let last = if self.asked.slice == slice {
+            self.asked.before
+        } else {
+            Some((self.asked.slice, self.asked.count))
+        };
         let last = last.filter(|(at, _)| (slice - at).abs() <= EXPECTED_FOR).map_or(0, |(_, count)| count);
         (last + last.div_ceil(2)).max(now.unwrap_or(0) + 1)
     }
@@ -379,12 +386,25 @@ impl Desk {
     }
 
     /// Takes in what became of `change`, which was tried at `at`. A permit, if it was to try and may.
-    pub fn changed(&mut self, connector: &str, change: &Change, made: bool, shared: Shared, at: Timestamp) -> Option<Permit> {
+    pub fn changed(
+        &mut self,
+        connector: &str,
+        change: &Change,
+        made: bool,
+        shared: Shared,
+        at: Timestamp,
+    ) -> Option<Permit> {
         self.learned(shared, at);
         self.permit_to_try(connector, change, made, at)
     }
 
-    fn permit_to_try(&mut self, connector: &str, change: &Change, made: bool, at: Timestamp) -> Option<Permit> {
+    fn permit_to_try(
+        &mut self,
+        connector: &str,
+        change: &Change,
+        made: bool,
+        at: Timestamp,
+    ) -> Option<Permit> {
         if !made || !matches!(change.to, State::HalfOpen { .. }) {
             return None;
         }
@@ -395,7 +415,13 @@ impl Desk {
     }
 
     /// Does without the store, which does not answer: alone, at the last rate, with a breaker of its own.
-    pub fn without(&mut self, connector: &str, request: &Request, now: Timestamp, policy: &OutboundPolicy) -> Option<Permit> {
+    pub fn without(
+        &mut self,
+        connector: &str,
+        request: &Request,
+        now: Timestamp,
+        policy: &OutboundPolicy,
+    ) -> Option<Permit> {
         let view = self.view.get_or_insert_with(|| View { shared: Shared::default(), at: now, alone: true });
         view.at = now;
         view.alone = true;
@@ -403,7 +429,8 @@ impl Desk {
             Request::Read => None,
             Request::Add(addition) => {
                 self.pending.give_back(addition);
-                let share = self.permits.share.unwrap_or_else(|| policy.rate.initial_per_second.into()).max(1);
+                let share =
+                    self.permits.share.unwrap_or_else(|| policy.rate.initial_per_second.into()).max(1);
                 self.permits = Permits { slice: addition.slice, left: share, share: Some(share) };
                 None
             }

@@ -184,7 +184,8 @@ impl Update {
         if let Some((slice, rate)) = addition.settled {
             for (name, value) in [("r", rate.milli), ("a", rate.run)] {
                 let before = if name == "r" { " SET" } else { "," };
-                expression += &format!("{before} {name}{slice} = if_not_exists({name}{slice}, :{name}{slice})");
+                expression +=
+                    &format!("{before} {name}{slice} = if_not_exists({name}{slice}, :{name}{slice})");
                 values.insert(format!(":{name}{slice}"), n(value));
             }
         }
@@ -203,9 +204,10 @@ impl Update {
 
 fn old_attributes(addition: &Addition) -> Vec<String> {
     let slices = addition.old_slices.iter().flat_map(|slice| SLICE.map(|name| format!("{name}{slice}")));
-    let buckets = addition.old_buckets.iter().flat_map(|(generation, begin)| {
-        ["n", "f", "o"].map(|name| format!("{name}{generation}_{begin}"))
-    });
+    let buckets = addition
+        .old_buckets
+        .iter()
+        .flat_map(|(generation, begin)| ["n", "f", "o"].map(|name| format!("{name}{generation}_{begin}")));
     slices.chain(buckets).collect()
 }
 
@@ -233,7 +235,9 @@ fn shared(item: &Item) -> Result<Shared> {
                 "d" => counts.demand = value()?,
                 "h" => counts.healthy = value()?,
                 "l" => counts.limited = value()?,
-                "r" => counts.rate = Some(Rate { milli: value()?, run: attributes.number(&format!("a{rest}"))? }),
+                "r" => {
+                    counts.rate = Some(Rate { milli: value()?, run: attributes.number(&format!("a{rest}"))? })
+                }
                 _ => {}
             }
         } else if let Some(bucket) = bucket(rest) {

@@ -49,15 +49,15 @@ use std::{
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
+use self::{
+    desk::{Decision, Desk, Need, Request},
+    refusal::Refusal,
+};
 pub use self::{
     rate::Rate,
     shared::{Breaker, Health, Shared, Slice, State},
     status::GovernorStatus,
     store::{Addition, Change, Changed, GovernorStore, Passage},
-};
-use self::{
-    desk::{Decision, Desk, Need, Request},
-    refusal::Refusal,
 };
 use super::{OutboundPolicy, RateNotice};
 use crate::{Result, bounded::Bounded, clock::Clock, outage::Outage, telemetry::metric::Line};
@@ -256,10 +256,12 @@ impl Governor {
                 seat.desk().added(addition, shared, now, policy);
                 Told::default()
             }),
-            Request::Change(change) => store.change(connector, change).await.map(|Changed { made, shared }| {
-                let permit = seat.desk().changed(connector, change, made, shared, now);
-                Told { permit, made: made.then(|| (**change).clone()) }
-            }),
+            Request::Change(change) => {
+                store.change(connector, change).await.map(|Changed { made, shared }| {
+                    let permit = seat.desk().changed(connector, change, made, shared, now);
+                    Told { permit, made: made.then(|| (**change).clone()) }
+                })
+            }
         };
         match answer {
             Ok(told) => {

@@ -175,5 +175,7 @@ pub fn bucket_of(slice: i64, policy: &BreakerPolicy) -> i64 {
 }
 
 fn bucket_length(policy: &BreakerPolicy) -> i64 {
-    (i64::from(policy.window_seconds) + BUCKETS * SLICE_SECONDS - 1).div_euclid(BUCKETS * SLICE_SECONDS).max(1)
+    (i64::from(policy.window_seconds) + BUCKETS * SLICE_SECONDS - 1)
+        .div_euclid(BUCKETS * SLICE_SECONDS)
+        .max(1)
 }

@@ -24,7 +24,8 @@ struct Second {
 async fn second(fleet: &Fleet, each: usize, kind: OutcomeKind) -> Second {
     let mut sum = Second::default();
     for _ in 0..each {
-        let results = join_all((0..fleet.instances.len()).map(|instance| request(fleet, instance, kind))).await;
+        let results =
+            join_all((0..fleet.instances.len()).map(|instance| request(fleet, instance, kind))).await;
         for (made, retries) in results.into_iter().flatten() {
             sum.requests += 1;
             sum.calls += made;

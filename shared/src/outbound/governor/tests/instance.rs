@@ -58,7 +58,8 @@ async fn calls_that_were_refused_or_limited_or_not_sent_do_not_open_it() {
     for _ in 0..3 {
         fleet.call(0, OutcomeKind::Failed).await.unwrap();
     }
-    for kind in [OutcomeKind::Limited(None), OutcomeKind::Unsent, OutcomeKind::Healthy, OutcomeKind::Healthy] {
+    for kind in [OutcomeKind::Limited(None), OutcomeKind::Unsent, OutcomeKind::Healthy, OutcomeKind::Healthy]
+    {
         fleet.call(0, kind).await.unwrap();
         fleet.advance(2_000);
     }

@@ -18,8 +18,8 @@ use crate::{
     outbound::{
         OutboundPolicy,
         governor::{
-            Addition, Change, Changed, Governor, GovernorStore, Outcome, OutcomeKind, Passage, Permit, Shared,
-            dynamo::DynamoGovernor, shared::slice_at,
+            Addition, Change, Changed, Governor, GovernorStore, Outcome, OutcomeKind, Passage, Permit,
+            Shared, dynamo::DynamoGovernor, shared::slice_at,
         },
     },
     testing::{Dynamo, start},
