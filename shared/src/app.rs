@@ -28,7 +28,7 @@ use crate::{
     events::{EventWorker, Ports},
     integration_log::{IntegrationLog, dynamo::DynamoLog},
     lease::dynamo::DynamoLeases,
-    outbound::{CallLog, Governor, call_log::NoCallLog},
+    outbound::{CallLog, Governor, call_log::dynamo::DynamoCallLog},
     parking::{Discard, ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
     projections::{Projector, ReadModels, dynamo::DynamoReadModels, items::ItemSearch, sales::SalesReport},
     queue::{Queue, sqs::SqsQueue},
@@ -107,6 +107,7 @@ struct Adapters {
     governor: Arc<Governor>,
     directory: Arc<Directory>,
     log: Arc<dyn IntegrationLog>,
+    calls: Arc<DynamoCallLog>,
     parking: Arc<dyn ParkingLot>,
     queue: Arc<dyn Queue>,
     release: Release,
@@ -126,8 +127,9 @@ impl Adapters {
         let release = Release::new(Arc::clone(&parking), Arc::clone(&queue));
         let records: Arc<dyn DocumentStore> =
             Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock)));
-        let calls: Arc<dyn CallLog> = Arc::new(NoCallLog);
-        let providers = Providers { aws, dynamo, tables, clock: &clock, records: &records, calls: &calls };
+        let calls = Arc::new(DynamoCallLog::new(dynamo.clone(), &tables.logs, Arc::clone(&clock)));
+        let noted: Arc<dyn CallLog> = calls.clone();
+        let providers = Providers { aws, dynamo, tables, clock: &clock, records: &records, calls: &noted };
         let governor = providers.governor(Arc::new(release.clone()));
         Ok(Self {
             documents: providers.documents(outbound, &governor)?,
@@ -135,6 +137,7 @@ impl Adapters {
             directory: Arc::new(Directory::new(Arc::clone(&records), Arc::clone(&clock))),
             records,
             log: Arc::new(DynamoLog::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
+            calls,
             clock,
             parking,
             queue,
@@ -186,7 +189,7 @@ pub async fn worker() -> Result<WorkerFunction> {
     let config = WorkerConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, records, documents, directory, log, parking, queue, release, .. } =
+    let Adapters { clock, records, documents, directory, log, calls, parking, queue, release, .. } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, &config.outbound)?;
     let connectors =
         ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&records)), Arc::clone(&clock));
@@ -197,7 +200,7 @@ pub async fn worker() -> Result<WorkerFunction> {
     warm(&aws, touch_documents(&*records)).await;
     let ports = Ports { documents, records, directory, log, parking, queue: Arc::clone(&queue), clock };
     let worker = Arc::new(EventWorker::new(ports, connectors, release, projector));
-    Ok(WorkerFunction { worker, sweeper, queue, dead_letter_arn: config.events_dlq_arn })
+    Ok(WorkerFunction { worker, sweeper, queue, call_log: calls, dead_letter_arn: config.events_dlq_arn })
 }
 
 /// The `document-events` function.
@@ -219,7 +222,7 @@ pub async fn api() -> Result<Api> {
     let config = ApiConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, records, documents, directory, log, parking, release, .. } =
+    let Adapters { clock, records, documents, directory, log, calls, parking, release, .. } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, &config.outbound)?;
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
@@ -262,6 +265,8 @@ pub async fn api() -> Result<Api> {
         accounts,
         keyring,
         log,
+        calls: calls.clone(),
+        call_log: calls,
         parking,
         release,
         replay,

@@ -99,7 +99,7 @@ impl Rig {
     }
 
     fn outcomes(&self) -> Vec<&'static str> {
-        self.notes.0.lock().unwrap().iter().map(|record| record.outcome).collect()
+        self.notes.0.lock().unwrap().iter().map(|record| record.outcome.as_str()).collect()
     }
 }
 
@@ -317,7 +317,7 @@ async fn each_try_is_noted_for_its_owner_and_without_secrets() {
     assert_eq!((second.attempt, second.status, second.duration_ms), (2, Some(200), 40));
     assert_eq!((second.request_bytes, second.response_bytes), (28, 36));
     assert_eq!(second.request_body, r#"{"password":"[redacted]","a":1}"#);
-    assert_eq!(second.url, "https://erp.example.com/api/resource/Item?api_key=redacted");
+    assert_eq!(second.url, "https://erp.example.com/api/resource/Item?api_key=%5Bredacted%5D");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,8 +11,12 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
-use super::queue::deadline;
-use crate::{Error, ErrorCode, Result, error::Kind, outbound::Origin};
+use super::{calls, queue::deadline};
+use crate::{
+    Error, ErrorCode, Result,
+    error::Kind,
+    outbound::{CallLog, Origin},
+};
 
 /// How long a caller is asked to wait before trying again when something is not available, in seconds, where
 /// the error does not know better.
@@ -43,6 +47,12 @@ pub struct Request {
 pub trait HttpFunction {
     /// Answers one request. It has no error: every failure is an answer.
     fn handle(&self, request: &Request) -> impl Future<Output = Response>;
+
+    /// Where the calls to providers that it makes are noted, to be written before the answer goes out; `None` if it
+    /// makes none.
+    fn call_log(&self) -> Option<&dyn CallLog> {
+        None
+    }
 }
 
 /// Answers requests until the runtime ends. Calls that a request makes are the request's, until the function's deadline.
@@ -50,8 +60,11 @@ pub async fn run(function: &impl HttpFunction) -> Result<(), lambda_runtime::Err
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let request = Request::from(event.payload);
         let owner = request.request_id.clone().unwrap_or(event.context.request_id);
-        let origin = Origin { owner, deadline: deadline(event.context.deadline) };
-        let response = origin.scope(function.handle(&request)).await;
+        let deadline = deadline(event.context.deadline);
+        let response = Origin { owner, deadline }.scope(function.handle(&request)).await;
+        if let Some(log) = function.call_log() {
+            calls::write(log, deadline).await;
+        }
         Ok::<_, Infallible>(ApiGatewayV2httpResponse::from(response))
     }))
     .await
