@@ -1,10 +1,10 @@
 //! What the log of calls to providers adds to an event: calls of ours and units.
 
+use causeway::clock::Clock;
 use causeway::outbound::{
     CallLog, CallRecord,
     call_log::{CallOutcome, Calls, dynamo::DynamoCallLog, redacted_body},
 };
-use causeway::clock::Clock;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
