@@ -15,8 +15,12 @@ mod query;
 #[cfg(test)]
 mod recorded;
 mod request;
+#[cfg(test)]
+mod rig;
 pub mod setup;
 mod site;
+#[cfg(test)]
+mod tests;
 pub mod time;
 
 pub use credentials::Authorise;

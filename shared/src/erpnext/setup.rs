@@ -8,7 +8,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Exception, ID_FIELD, MARK_FIELD, Map, Site, SiteError, SiteQuery};
+use super::{ID_FIELD, MARK_FIELD, Map, Site, SiteError, SiteQuery};
 use crate::outbound::Repeat;
 
 /// What was done to a DocType.
@@ -28,14 +28,15 @@ impl Site {
     pub async fn prepare(&self, doctype: &str) -> Result<Prepared, SiteError> {
         let present = self.fields_of_ours(doctype).await?;
         let mut done = Prepared::Already;
-        for field in [id_field(doctype), mark_field(doctype)] {
-            if present.iter().any(|name| field.get("fieldname").is_some_and(|ours| ours == name)) {
+        for (name, field) in [(ID_FIELD, id_field(doctype)), (MARK_FIELD, mark_field(doctype))] {
+            if present.iter().any(|present| present == name) {
                 continue;
             }
             match self.insert(CUSTOM_FIELD, field, Repeat::Safe).await {
                 Ok(_) => done = Prepared::Added,
-                // Someone else was faster.
-                Err(error) if error.is(&Exception::DuplicateEntry) => {}
+                // Someone else was faster, or a try of ours whose answer was lost: a site says so in several ways.
+                Err(SiteError::Refused(_))
+                    if self.fields_of_ours(doctype).await?.iter().any(|present| present == name) => {}
                 Err(error) => return Err(error),
             }
         }
