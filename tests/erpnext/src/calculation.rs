@@ -11,9 +11,7 @@ use crate::{
     value::{self, float},
 };
 
-const MEANS_QTY: [&str; 1] = ["stock_qty"];
-const MEANS_RATE: [&str; 5] =
-    ["base_rate", "net_rate", "base_net_rate", "price_list_rate", "base_price_list_rate"];
+const MEANS_RATE: [&str; 3] = ["base_rate", "net_rate", "base_net_rate"];
 const MEANS_AMOUNT: [&str; 5] = ["amount", "base_amount", "net_amount", "base_net_amount", "gross_profit"];
 const MEANS_TOTAL: [&str; 11] = [
     "total",
@@ -61,28 +59,24 @@ pub fn before_save(database: &Database, doctype: &DocType, document: &mut Docume
         return Ok(());
     }
     parties(database, document);
-    let Some(Value::Array(rows)) = document.get("items").cloned() else { return Ok(()) };
-    if rows.is_empty() && doctype.field("conversion_rate").is_some() {
+    let no_rows = document.get("items").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    if no_rows && doctype.field("conversion_rate").is_some() {
         return Err(Exception::python(
             "TypeError",
             "unsupported operand type(s) for *: 'NoneType' and 'float'",
         ));
     }
-    let (mut quantity, mut total, mut whole) = (0.0, 0.0, Vec::new());
-    for row in rows {
-        let Value::Object(mut row) = row else { continue };
-        complete_row(database, &mut row);
-        quantity += of(&row, "qty");
-        total += of(&row, "qty") * of(&row, "rate");
-        whole.push(Value::Object(row));
+    for row in document.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(row) = row.as_object_mut() else { continue };
+        complete_row(database, row);
+        let rate = of(row, "rate");
+        set(row, &["stock_uom_rate"], rate);
     }
-    document.insert("items".into(), Value::Array(whole));
-    set(document, &["total_qty"], quantity);
-    set(document, &MEANS_TOTAL, total);
-    for field in ["in_words", "base_in_words"] {
-        if document.contains_key(field) {
-            document.insert(field.into(), json!(format!("USD {total} only.")));
-        }
+    let total = totals(document);
+    fill(document, "against_income_account", || Some("Sales - HTC".into()));
+    if document.get("docstatus") == Some(&json!(1)) {
+        let order = named(document, "po_no").map(|order| format!("Against Customer Order {order}"));
+        fill(document, "remarks", || Some(order.unwrap_or_else(|| "No Remarks".into())));
     }
     payment_schedule(database, document, total);
     Ok(())
@@ -104,7 +98,41 @@ fn parties(database: &Database, document: &mut Document) {
     fill(document, "title", || party);
     fill(document, "language", || Some("en".into()));
     fill(document, "debit_to", || Some("Debtors - HTC".into()));
-    fill(document, "against_income_account", || Some("Sales - HTC".into()));
+}
+
+/// Sums the rows up, and gives the total.
+fn totals(document: &mut Document) -> f64 {
+    let rows =
+        document.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
+    let (quantity, total) = rows.fold((0.0, 0.0), |(quantity, total), row| {
+        (quantity + of(row, "qty"), total + of(row, "qty") * of(row, "rate"))
+    });
+    set(document, &["total_qty"], quantity);
+    set(document, &MEANS_TOTAL, total);
+    for field in ["in_words", "base_in_words"] {
+        if document.contains_key(field) {
+            document.insert(field.into(), json!(format!("USD {total} only.")));
+        }
+    }
+    total
+}
+
+/// Completes a document that a mapper made and nobody saved yet.
+pub fn complete_mapped(database: &Database, document: &mut Document) {
+    for row in document.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(row) = row.as_object_mut() {
+            complete_row(database, row);
+            set(row, &["stock_uom_rate"], 0.0);
+        }
+    }
+    if document.get("doctype") == Some(&json!("Sales Invoice")) {
+        document.insert("debit_to".into(), json!("Debtors - HTC"));
+        let due = document.get("posting_date").cloned().unwrap_or_default();
+        document.insert("due_date".into(), due);
+        document.insert("in_words".into(), json!(""));
+        document.insert("base_in_words".into(), json!(""));
+    }
+    totals(document);
 }
 
 fn complete_row(database: &Database, row: &mut Document) {
@@ -115,10 +143,17 @@ fn complete_row(database: &Database, row: &mut Document) {
     }
     let unit = named(row, "stock_uom");
     fill(row, "uom", || unit);
+    let price = item.map_or(0.0, |item| of(item, "standard_rate"));
+    if of(row, "rate") == 0.0 {
+        set(row, &["rate"], price);
+    }
     let (quantity, rate) = (of(row, "qty"), of(row, "rate"));
-    set(row, &MEANS_QTY, quantity);
+    if price > 0.0 {
+        set(row, &["price_list_rate", "base_price_list_rate"], price);
+        set(row, &["discount_amount"], price - rate);
+    }
+    set(row, &["stock_qty"], quantity);
     set(row, &MEANS_RATE, rate);
-    set(row, &["stock_uom_rate"], rate);
     set(row, &MEANS_AMOUNT, quantity * rate);
 }
 
@@ -147,7 +182,7 @@ fn payment_schedule(database: &Database, document: &mut Document, total: f64) {
     document.insert("payment_schedule".into(), json!([row]));
 }
 
-/// What `status` says after a submit or a cancel.
+/// What `status` says after a submit or a cancel. What was inserted submitted keeps the draft's, as recorded.
 pub fn set_status(document: &mut Document, docstatus: i64) {
     if document.contains_key("status") && document.contains_key("naming_series") {
         let status = match docstatus {

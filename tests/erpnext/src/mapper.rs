@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    calculation, clock,
     database::{Database, Document},
     exception::{Exception, Outcome},
     save, value,
@@ -116,6 +117,7 @@ pub fn map(database: &Database, mapper: &Mapper, user: &str, source_name: &str) 
     }
     target.insert("items".into(), Value::Array(rows));
     target.insert("__unsaved".into(), json!(1));
+    calculation::complete_mapped(database, &mut target);
     Ok(target)
 }
 
@@ -188,6 +190,9 @@ pub fn payment(database: &Database, user: &str, doctype: &str, name: &str) -> Ou
     ];
     set(&mut entry, &amounts, &value::float(left));
     let mut reference = unsaved(database, "Payment Entry Reference", user, &Document::new())?;
+    reference.shift_remove("owner");
+    set(&mut reference, &["modified"], &json!(clock::text(database.now())));
+    set(&mut reference, &["modified_by"], &json!(user));
     set(&mut reference, &["reference_doctype"], &json!(doctype));
     set(&mut reference, &["reference_name"], &json!(name));
     set(&mut reference, &["total_amount"], &value::float(total));

@@ -1,5 +1,7 @@
 //! Inserting, saving and deleting a document: the checks that Frappe makes, in its order, with what it throws.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -260,7 +262,6 @@ pub fn insert(database: &mut Database, user: &str, doctype: &DocType, given: Doc
     }
     check_unique(database, doctype, &document, &name)?;
     let stamp = database.stamp();
-    calculation::set_status(&mut document, status);
     let document = dress(&document, &doctype.name, &name, user, &stamp);
     database.put(&doctype.name, &name, document.clone());
     if doctype.naming == Naming::CustomField {
@@ -323,11 +324,20 @@ pub fn update(
     Ok(document)
 }
 
-fn check_after_submit(doctype: &DocType, stored: &Document, document: &Document) -> Outcome<()> {
-    let same = |left: &Value, right: &Value| match (left, right) {
-        (Value::Array(left), Value::Array(right)) => left == right,
-        (left, right) => value::compare(left, right).is_eq(),
+/// Whether two values say the same, rows by what they hold beside what every row carries.
+fn same(left: &Value, right: &Value) -> bool {
+    let own = |row: &Value| {
+        let fields = row.as_object().into_iter().flatten();
+        let fields = fields.filter(|(field, held)| !OWN.contains(&field.as_str()) && !held.is_null());
+        fields.map(|(field, held)| (field.clone(), value::text(held))).collect::<BTreeMap<_, _>>()
     };
+    match (left, right) {
+        (Value::Array(left), Value::Array(right)) => left.iter().map(own).eq(right.iter().map(own)),
+        (left, right) => value::compare(left, right).is_eq(),
+    }
+}
+
+fn check_after_submit(doctype: &DocType, stored: &Document, document: &Document) -> Outcome<()> {
     for (field, held) in document.iter().filter(|(field, _)| !OWN.contains(&field.as_str())) {
         let before = stored.get(field).unwrap_or(&Value::Null);
         let allowed = doctype.field(field).is_some_and(|field| field.allow_on_submit);

@@ -26,7 +26,7 @@ pub fn master_data(database: &mut Database) {
         add(
             database,
             "Item",
-            json!({ "item_code": code, "item_name": name, "item_group": "Products", "stock_uom": "Nos" }),
+            json!({ "item_code": code, "item_name": name, "item_group": "Products", "stock_uom": "Nos", "standard_rate": 10 + n }),
         );
     }
     for n in 0..2 {
