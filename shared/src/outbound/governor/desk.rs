@@ -379,11 +379,11 @@ impl Desk {
 
     /// Takes in what the store knows, as of `at`.
     pub fn learned(&mut self, shared: Shared, at: Timestamp) {
-        if let Some(view) = &mut self.view {
-            if !view.alone && shared.version < view.shared.version {
-                view.at = view.at.max(at);
-                return;
-            }
+        if let Some(view) =
+            self.view.as_mut().filter(|view| !view.alone && shared.version < view.shared.version)
+        {
+            view.at = view.at.max(at);
+            return;
         }
         self.pending.enter(shared.breaker.generation);
         self.view = Some(View { shared, at, alone: false });

@@ -108,8 +108,8 @@ impl World {
         self.now + SignedDuration::from_millis(self.skews[desk])
     }
 
-    fn step(&mut self, step: Step) {
-        match step {
+    fn step(&mut self, step: &Step) {
+        match *step {
             Step::Wait(milliseconds) => self.now += SignedDuration::from_millis(milliseconds),
             Step::Want(desk) => self.want(desk),
             Step::End(call, kind) => self.end(call, kind),
@@ -257,7 +257,7 @@ proptest! {
     ) {
         let mut world = World::new(skews);
         for step in steps {
-            world.step(step);
+            world.step(&step);
             world.check()?;
         }
     }
