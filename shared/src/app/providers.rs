@@ -13,7 +13,7 @@ use crate::{
     connectors::{ConnectorCache, ConnectorRepository},
     documents::{DocumentStore, erpnext::ErpnextDocuments},
     erpnext::{
-        CONNECTOR, ConnectorPolicy, PolicySource, Site,
+        ConnectorPolicy, PolicySource, Site,
         credentials::{Grants, SiteCredentials, tokens::dynamo::DynamoTokens},
     },
     lease::{Leases, dynamo::DynamoLeases},
@@ -70,7 +70,7 @@ impl Providers<'_> {
     fn site(&self, config: &ErpnextConfig, outbound: &Arc<Outbound>) -> Site {
         let repository = ConnectorRepository::new(Arc::clone(self.records));
         let connectors = ConnectorCache::settings_only(repository, Arc::clone(self.clock));
-        let policies: Arc<dyn PolicySource> = Arc::new(ConnectorPolicy::new(connectors, CONNECTOR));
+        let policies: Arc<dyn PolicySource> = Arc::new(ConnectorPolicy::new(Arc::new(connectors)));
         let leases: Arc<dyn Leases> = Arc::new(DynamoLeases::new(
             self.dynamo.clone(),
             self.tables,

@@ -6,6 +6,7 @@
 //! [`Refusal`], everything else that goes wrong as the pipeline's own failure, which says whether the call may have
 //! had its effect.
 
+pub mod check;
 pub mod credentials;
 mod exception;
 pub mod mapper;
