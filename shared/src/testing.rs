@@ -245,6 +245,15 @@ impl Rig {
         settings: &ConnectorSettings,
         wrap: impl FnOnce(Arc<dyn DocumentStore>) -> Arc<dyn DocumentStore>,
     ) -> Self {
+        Self::over(settings, |store, _, _| wrap(store)).await
+    }
+
+    /// A worker for documents in the store that `choose` makes of the built-in one, its tables and the time. What is
+    /// Causeway's own stays in the built-in one.
+    pub async fn over(
+        settings: &ConnectorSettings,
+        choose: impl FnOnce(Arc<dyn DocumentStore>, &Dynamo, &Arc<ManualClock>) -> Arc<dyn DocumentStore>,
+    ) -> Self {
         let dynamo = Dynamo::start().await;
         let clock = Arc::new(ManualClock::at(start()));
         let time: Arc<dyn Clock> = clock.clone();
@@ -256,7 +265,7 @@ impl Rig {
         let administrator = Principal::administrator().unwrap();
         repository.put(settings, &administrator, &directory, None).await.unwrap();
         let ports = Ports {
-            documents: wrap(store.clone()),
+            documents: choose(store.clone(), &dynamo, &clock),
             records: store,
             directory,
             log: Arc::new(DynamoLog::new(dynamo.client.clone(), dynamo.tables.clone(), time.clone())),

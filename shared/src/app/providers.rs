@@ -14,7 +14,7 @@ use crate::{
     documents::{DocumentStore, erpnext::ErpnextDocuments},
     erpnext::{
         ConnectorPolicy, PolicySource, Site,
-        credentials::{Grants, SiteCredentials, tokens::dynamo::DynamoTokens},
+        credentials::{Grants, SiteCredentials, TokenEndpoint, tokens::dynamo::DynamoTokens},
     },
     lease::{Leases, dynamo::DynamoLeases},
     outbound::{
@@ -77,10 +77,10 @@ impl Providers<'_> {
             Arc::clone(self.clock),
             RENEWAL_LEASE,
         ));
+        let endpoint =
+            TokenEndpoint::new(config.site.clone(), Arc::clone(outbound), Arc::clone(&policies));
         let grants = Grants::new(
-            config.site.clone(),
-            Arc::clone(outbound),
-            Arc::clone(&policies),
+            endpoint,
             Arc::new(DynamoTokens::new(self.dynamo.clone(), self.tables, Arc::clone(self.clock))),
             leases,
             Arc::clone(self.clock),

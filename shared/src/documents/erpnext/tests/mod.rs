@@ -1,20 +1,25 @@
 //! The store in an ERPNext site, against a server that behaves as one.
 
+mod at_random;
+mod cost;
 mod exactly_once;
 mod lists;
-mod reads;
 mod unprepared;
+mod worker;
+mod writes;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use erpnext_site::{DocType as SiteDocType, Field, Kind, Site as Server, SiteOptions, hub};
+use erpnext_site::{
+    Answer, DocType as SiteDocType, Effect as Fate, Fault, Meanwhile, Site as Server, SiteOptions, hub,
+};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{super::contract, *};
 use crate::{
     clock::ManualClock,
-    documents::{Applied, Change, DocStatus, Fields, Series, Target, Write, contract::NAMED},
+    documents::{Applied, Change, DocStatus, Fields, Stored, Target, Write, contract::NAMED},
     erpnext::{SiteConfig, credentials::FixedToken},
     integration_log::{EventStatus, IntegrationLog, dynamo::DynamoLog},
     outbound::{
@@ -75,6 +80,16 @@ impl Rig {
         self.server.advance(by);
     }
 
+    /// Commits `write` as the effect of nothing, and returns the document.
+    pub async fn write(&self, write: Write) -> Document {
+        contract::only(self.store.commit(Commit::of(write)).await.unwrap())
+    }
+
+    /// What is under `name` of the DocType of notes.
+    pub async fn note(&self, name: &str) -> Option<Stored> {
+        self.store.read(&contract::key(name)).await.unwrap()
+    }
+
     pub async fn status(&self, event: &str) -> Option<EventStatus> {
         self.log.get(event).await.unwrap().map(|entry| entry.status)
     }
@@ -98,6 +113,74 @@ fn site(server: &Server, clock: Arc<ManualClock>, seed: u64) -> Site {
     let token = FixedToken::new(&user.key, &user.secret).unwrap();
     let config = SiteConfig::new(&server.url()).unwrap();
     Site::new(config, Arc::new(token), Arc::new(outbound), Arc::new(policy), clock)
+}
+
+/// Everything that may become of a request, by a name for messages.
+pub fn fates() -> Vec<(&'static str, Fate)> {
+    let garbage = || Answer::text(200, "text/html", "<html>logged in</html>");
+    let late = Duration::from_millis(300);
+    vec![
+        ("answers too late to be heard", Fate::DelayAnswer(Duration::from_millis(1_500))),
+        ("begins too late to be heard", Fate::DelayBefore(Duration::from_millis(1_500))),
+        ("is in a long transaction", Fate::HoldCommit(late)),
+        ("commits after the connection closed", Fate::LateCommit(late, Meanwhile::Drop)),
+        ("commits after a proxy gave up", Fate::LateCommit(late, Meanwhile::Answer(Answer::proxy(504)))),
+        ("is not reached", Fate::DropBefore),
+        ("closes without an answer", Fate::DropAfter),
+        ("closes in its answer", Fate::DropMidBody),
+        ("is not there for the proxy", Fate::Answer(Answer::proxy(502))),
+        ("answers, and the proxy does not", Fate::AnswerAfter(Answer::proxy(502))),
+        ("answers nonsense and does nothing", Fate::Answer(garbage())),
+        ("answers nonsense after the work", Fate::AnswerAfter(garbage())),
+        ("has enough of us", Fate::Limited(2)),
+        ("is in maintenance", Fate::Maintenance),
+        ("waits for a lock", Fate::LockWait),
+        ("never ends its answer", Fate::Flood(u64::MAX)),
+        ("drips", Fate::Drip(Duration::from_millis(400))),
+    ]
+}
+
+/// Delivers an event until it has ended: each time another instance reads what is under `key` and commits what `plan`
+/// makes of it. Minutes lie between.
+pub async fn deliver(rig: &Rig, key: &DocumentKey, plan: &(dyn Fn(Option<&Stored>) -> Commit + Sync)) {
+    for _ in 0..8 {
+        let store = rig.another();
+        let done = async {
+            let stored = store.read(key).await?;
+            store.commit(plan(stored.as_ref())).await
+        };
+        match done.await {
+            Ok(Committed::Now(_) | Committed::Before) => return,
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => assert!(error.is_transient(), "{error:?}"),
+        }
+        rig.advance(SignedDuration::from_mins(3));
+    }
+    panic!("the event does not end");
+}
+
+/// Waits for what commits late, and has nothing go wrong any more.
+pub async fn settle(rig: &Rig) {
+    rig.server.clear_faults();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+}
+
+/// The commit of the event `id` that adds the row of its name to the note that is `stored`.
+pub fn row(id: &str, stored: Option<&Stored>) -> Commit {
+    let Some(Stored::Live(note)) = stored else { panic!("the note is there") };
+    let mut fields = note.fields.clone();
+    let rows = fields.entry("rows").or_insert_with(|| json!([]));
+    rows.as_array_mut().unwrap().push(json!({ "event": id }));
+    let change = Change::Put { fields, docstatus: note.docstatus };
+    let target = Target::Named(note.key.clone());
+    contract::of_event(id, Write::over(target, stored, change, note.applied.clone(), "kim"))
+}
+
+/// The events whose rows the note `name` has.
+pub fn rows(rig: &Rig, name: &str) -> Vec<String> {
+    let note = rig.server.document("Contract Note", name).unwrap();
+    let rows = note.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();
+    rows.iter().map(|row| row["event"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The one write of a new Sales Order with this number.
