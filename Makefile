@@ -13,7 +13,8 @@ CHECKS := .venv/bin/python local/checks.py
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: venv ## Build, start the local AWS, deploy, seed, and show the main job once
+# ERPNEXT_URL, ERPNEXT_KEY, ERPNEXT_SECRET, in the environment or here: documents live on that site.
+up: venv ## Build, start the local AWS, deploy, seed, and show the main job once (ERPNEXT_URL=: documents live there)
 	@$(CAUSEWAY) up
 
 down: venv ## Stop the local AWS; its data stay

@@ -34,6 +34,7 @@ impl DocumentStore for OneConnector {
             revision: 1,
             fields: self.0.clone(),
             applied: Applied::new(),
+            events: Vec::new(),
         })))
     }
 

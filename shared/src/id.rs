@@ -58,6 +58,11 @@ pub fn random_name() -> String {
     id[id.len() - 10..].to_owned()
 }
 
+/// What nothing else is called: 32 hexadecimal digits.
+pub fn random() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
 /// The SHA-256 of `parts`. Each part is hashed with its length, so that `["a", "bc"]` and `["ab", "c"]` differ.
 pub fn digest(parts: &[&[u8]]) -> Digest {
     let mut hash = Context::new(&SHA256);

@@ -14,6 +14,7 @@ pub mod config;
 pub mod connectors;
 pub mod documents;
 pub mod dynamo;
+pub mod erpnext;
 pub mod error;
 pub mod etag;
 pub mod events;

@@ -256,7 +256,8 @@ impl Rig {
         let administrator = Principal::administrator().unwrap();
         repository.put(settings, &administrator, &directory, None).await.unwrap();
         let ports = Ports {
-            documents: wrap(store),
+            documents: wrap(store.clone()),
+            records: store,
             directory,
             log: Arc::new(DynamoLog::new(dynamo.client.clone(), dynamo.tables.clone(), time.clone())),
             parking: Arc::new(DynamoParking::new(dynamo.client.clone(), &dynamo.tables)),

@@ -44,6 +44,7 @@ fn record(doctype: &str, name: String, docstatus: DocStatus, fields: Value) -> R
         revision: 1,
         fields: causeway::dynamo::object(fields)?,
         applied: Applied::new(),
+        events: Vec::new(),
     };
     Ok(Record { sequence: key.to_string(), document: key, stored: Ok(Stored::Live(document)) })
 }

@@ -1,4 +1,9 @@
-//! What every document store must do, whatever it is made of. Each implementation runs all of it.
+//! What every document store must do, whatever it is made of. Each implementation runs all of it, and asserts beside it
+//! what it promises more.
+//!
+//! A store may complete a document, drop nulls, and give revisions and names of its own. Documents that are named by
+//! whoever writes them are of the DocTypes [`NAMED`]; those named by a series are Sales Orders, with what ERPNext wants
+//! of one.
 
 mod lists;
 mod receipts;
@@ -12,21 +17,28 @@ use super::{
 };
 use crate::{
     ErrorCode,
-    clock::ManualClock,
     integration_log::{EventCompletion, EventFacts, EventStatus},
+    mapping::same_number,
     testing::start,
 };
 
-fn fields(value: Value) -> Fields {
+/// The DocTypes whose documents are named by whoever writes them.
+pub const NAMED: [&str; 3] = ["Contract Note", "Listed", "Filtered"];
+
+/// Moves the time of the store, and of all that it works with.
+pub type Advance<'a> = &'a (dyn Fn(SignedDuration) + Sync);
+
+pub fn fields(value: Value) -> Fields {
     let Value::Object(fields) = value else { panic!("fields are an object") };
     fields
 }
 
-fn key(name: &str) -> DocumentKey {
-    DocumentKey::new("Sales Order", name).unwrap()
+pub fn key(name: &str) -> DocumentKey {
+    DocumentKey::new(NAMED[0], name).unwrap()
 }
 
-fn put(stored: Option<&Stored>, name: &str, value: Value) -> Write {
+/// A write of `value` to the document `name`, over what is `stored`.
+pub fn put(stored: Option<&Stored>, name: &str, value: Value) -> Write {
     let change = Change::Put { fields: fields(value), docstatus: DocStatus::Draft };
     Write::over(
         Target::Named(key(name)),
@@ -60,7 +72,8 @@ pub fn of_event(id: &str, write: Write) -> Commit {
     Commit { event: Some(event), ..Commit::of(write) }
 }
 
-fn only(committed: Committed) -> Document {
+/// The one document that was written.
+pub fn only(committed: Committed) -> Document {
     match committed {
         Committed::Now(mut documents) => documents.pop().flatten().expect("a document"),
         other => panic!("not committed: {other:?}"),
@@ -68,18 +81,37 @@ fn only(committed: Committed) -> Document {
 }
 
 /// All of the contract.
-pub async fn check(store: &dyn DocumentStore, clock: &ManualClock) {
+pub async fn check(store: &dyn DocumentStore, advance: Advance<'_>) {
+    check_documents(store, advance).await;
+    an_event_has_one_effect_at_once(store).await;
+    gapless_series_have_no_gaps(store).await;
+    receipts::check(store, advance).await;
+}
+
+/// What also holds where a store cannot tell two attempts at one creation apart while both are under way.
+pub async fn check_documents(store: &dyn DocumentStore, advance: Advance<'_>) {
     what_is_written_is_read(store).await;
-    a_change_needs_the_present_revision(store, clock).await;
+    a_change_needs_the_present_revision(store).await;
     a_name_exists_once(store).await;
     an_event_has_one_effect(store).await;
-    a_delete_leaves_a_tombstone(store).await;
+    a_delete_leaves_a_tombstone(store, advance).await;
     series_number_documents(store).await;
-    gapless_series_have_no_gaps(store).await;
-    series_pass_over_names_that_are_taken(store).await;
-    lists_page_in_the_order_of_modified(store, clock).await;
-    lists::check(store, clock).await;
-    receipts::check(store, clock).await;
+    lists_page_in_the_order_of_modified(store, advance).await;
+    lists::check(store, advance).await;
+}
+
+/// Whether `held` says all that `given` says.
+fn has(held: &Value, given: &Value) -> bool {
+    match (held, given) {
+        (Value::Object(held), Value::Object(given)) => given
+            .iter()
+            .filter(|(_, given)| !given.is_null())
+            .all(|(field, given)| held.get(field).is_some_and(|held| has(held, given))),
+        (Value::Array(held), Value::Array(given)) => {
+            held.len() == given.len() && held.iter().zip(given).all(|(held, given)| has(held, given))
+        }
+        (held, given) => same_number(held, given),
+    }
 }
 
 async fn what_is_written_is_read(store: &dyn DocumentStore) {
@@ -88,28 +120,27 @@ async fn what_is_written_is_read(store: &dyn DocumentStore) {
     let written = only(store.commit(Commit::of(put(None, "SO-1", value.clone()))).await.unwrap());
     let read = store.get(&key("SO-1")).await.unwrap().unwrap();
     assert_eq!(read, written);
-    assert_eq!(read.fields, fields(value));
-    assert_eq!((read.revision, read.owner.as_str(), read.modified_by.as_str()), (1, "someone", "someone"));
+    assert!(has(&Value::Object(read.fields), &value));
     let large = json!({ "text": "a line that repeats\n".repeat(20_000) });
     store.commit(Commit::of(put(None, "SO-large", large.clone()))).await.unwrap();
-    assert_eq!(store.get(&key("SO-large")).await.unwrap().unwrap().fields, fields(large));
+    let read = store.get(&key("SO-large")).await.unwrap().unwrap();
+    assert!(has(&Value::Object(read.fields), &large));
 }
 
-async fn a_change_needs_the_present_revision(store: &dyn DocumentStore, clock: &ManualClock) {
+async fn a_change_needs_the_present_revision(store: &dyn DocumentStore) {
     let before = store.read(&key("SO-1")).await.unwrap();
     let first =
         only(store.commit(Commit::of(put(before.as_ref(), "SO-1", json!({ "n": 1 })))).await.unwrap());
-    assert_eq!(first.revision, 2);
+    assert_ne!(Some(first.revision), before.as_ref().map(Stored::revision));
     let refused =
         store.commit(Commit::of(put(before.as_ref(), "SO-1", json!({ "n": 2 })))).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::RevisionConflict);
-    // A clock that goes back does not make the order of changes go back.
-    clock.advance(SignedDuration::from_secs(-5));
     let present = store.read(&key("SO-1")).await.unwrap();
     let next =
         only(store.commit(Commit::of(put(present.as_ref(), "SO-1", json!({ "n": 3 })))).await.unwrap());
-    clock.advance(SignedDuration::from_secs(5));
     assert!(next.modified > first.modified);
+    assert_eq!(store.read(&key("SO-1")).await.unwrap(), Some(Stored::Live(next.clone())));
+    assert!(next.fields.contains_key("n") && next.fields.get("customer").is_none_or(Value::is_null));
     assert_eq!(next.creation, first.creation);
 }
 
@@ -118,20 +149,26 @@ async fn a_name_exists_once(store: &dyn DocumentStore) {
     assert_eq!(refused.code(), ErrorCode::DocumentExists);
 }
 
-async fn an_event_has_one_effect(store: &dyn DocumentStore) {
-    let commit = of_event("evt_contract", put(None, "SO-event", json!({ "n": 1 })));
-    // At once, as two workers would.
+async fn an_event_has_one_effect_at_once(store: &dyn DocumentStore) {
+    let commit = of_event("evt_at_once", put(None, "SO-at-once", json!({ "n": 1 })));
+    // As two workers would.
     let (a, b) = tokio::join!(store.commit(commit.clone()), store.commit(commit.clone()));
     let (a, b) = (a.unwrap(), b.unwrap());
     assert!(
         matches!((&a, &b), (Committed::Now(_), Committed::Before) | (Committed::Before, Committed::Now(_))),
         "{a:?} {b:?}"
     );
+}
+
+async fn an_event_has_one_effect(store: &dyn DocumentStore) {
+    let commit = of_event("evt_contract", put(None, "SO-event", json!({ "n": 1 })));
+    let written = only(store.commit(commit.clone()).await.unwrap());
+    assert_eq!(store.commit(commit).await.unwrap(), Committed::Before);
     // Later, for a document that has changed since.
     let present = store.read(&key("SO-event")).await.unwrap();
     let again = of_event("evt_contract", put(present.as_ref(), "SO-event", json!({ "n": 2 })));
     assert_eq!(store.commit(again).await.unwrap(), Committed::Before);
-    assert_eq!(store.get(&key("SO-event")).await.unwrap().unwrap().revision, 1);
+    assert_eq!(store.get(&key("SO-event")).await.unwrap(), Some(written));
     // An effect that fails leaves the event open.
     let stale = of_event("evt_contract_2", put(None, "SO-event", json!({ "n": 3 })));
     assert_eq!(store.commit(stale).await.unwrap_err().code(), ErrorCode::DocumentExists);
@@ -139,7 +176,7 @@ async fn an_event_has_one_effect(store: &dyn DocumentStore) {
     assert!(matches!(store.commit(good).await.unwrap(), Committed::Now(_)));
 }
 
-async fn a_delete_leaves_a_tombstone(store: &dyn DocumentStore) {
+async fn a_delete_leaves_a_tombstone(store: &dyn DocumentStore, advance: Advance<'_>) {
     let present = store.read(&key("SO-event")).await.unwrap();
     let applied = present.as_ref().unwrap().applied().clone();
     let delete = Write::over(
@@ -156,17 +193,23 @@ async fn a_delete_leaves_a_tombstone(store: &dyn DocumentStore) {
     };
     assert_eq!(tombstone.applied, applied);
     let stored = Stored::Deleted(tombstone);
+    advance(SignedDuration::from_millis(1));
     let back = only(store.commit(Commit::of(put(Some(&stored), "SO-event", json!({})))).await.unwrap());
     assert!(back.revision > stored.revision());
 }
 
-fn by_series(series: &str, block: u32) -> Write {
+/// A Sales Order that is named by `series`.
+pub fn by_series(series: &str, block: u32) -> Write {
     let target = Target::Series {
         doctype: DocType::new("Sales Order").unwrap(),
         series: Series::parse(series).unwrap(),
         block,
     };
-    let change = Change::Put { fields: Fields::new(), docstatus: DocStatus::Draft };
+    let order = json!({
+        "customer": "Hub Customer 0", "company": "Hub Test Co", "delivery_date": "2026-11-30",
+        "items": [{ "item_code": "HUB-ITEM-0", "qty": 1, "rate": 10 }],
+    });
+    let change = Change::Put { fields: fields(order), docstatus: DocStatus::Draft };
     Write::over(target, None, change, Applied::new(), "someone")
 }
 
@@ -191,21 +234,6 @@ async fn series_number_documents(store: &dyn DocumentStore) {
     assert_eq!(number(&next), number(&first) + 1);
 }
 
-async fn series_pass_over_names_that_are_taken(store: &dyn DocumentStore) {
-    for (series, block) in [("BLOCK-.####", 10), ("SINGLE-.####", 1)] {
-        let prefix = series.trim_end_matches(".####");
-        for number in 2..=14 {
-            store.commit(Commit::of(put(None, &format!("{prefix}{number:04}"), json!({})))).await.unwrap();
-        }
-        let mut names = Vec::new();
-        for n in 0..3 {
-            let commit = of_event(&format!("evt_{prefix}{n}"), by_series(series, block));
-            names.push(only(store.commit(commit).await.unwrap()).key.name.to_string());
-        }
-        assert_eq!(names, [1, 15, 16].map(|number| format!("{prefix}{number:04}")));
-    }
-}
-
 async fn gapless_series_have_no_gaps(store: &dyn DocumentStore) {
     let mut names = Vec::new();
     while names.len() < 10 {
@@ -227,13 +255,13 @@ async fn gapless_series_have_no_gaps(store: &dyn DocumentStore) {
     assert_eq!(names, expected);
 }
 
-async fn lists_page_in_the_order_of_modified(store: &dyn DocumentStore, clock: &ManualClock) {
-    let doctype = DocType::new("Listed").unwrap();
+async fn lists_page_in_the_order_of_modified(store: &dyn DocumentStore, advance: Advance<'_>) {
+    let doctype = DocType::new(NAMED[1]).unwrap();
     let mut written: Vec<(Timestamp, String)> = Vec::new();
     for number in 0..23 {
         // Two of three share their time: ties are ordered by name.
         if number % 3 == 0 {
-            clock.advance(SignedDuration::from_millis(1));
+            advance(SignedDuration::from_millis(1));
         }
         let key = DocumentKey { doctype: doctype.clone(), ..key(&format!("L-{number:02}")) };
         let change = Change::Put { fields: Fields::new(), docstatus: DocStatus::Draft };

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{DocType, DocumentKey, Filters, column::Column};
-use crate::{Error, Result};
+use crate::{Error, Result, dynamo::json, id};
 
 /// The most documents of a page.
 pub const MAX_PAGE: usize = 500;
@@ -111,6 +111,12 @@ impl ListQuery {
             limit,
             cursor: None,
         }
+    }
+
+    /// What tells this list from others: its cursors carry it.
+    pub(super) fn tag(&self) -> Result<String> {
+        let list = json(&(&self.doctype, &self.order, &self.filters))?;
+        Ok(id::digest_text(&[list.as_bytes()])[..16].to_owned())
     }
 
     /// Refuses a limit or an offset that no store serves.

@@ -1,15 +1,16 @@
 //! Documents: ERPNext's unit of data, and the one trait behind which they live.
 //!
-//! A [`DocumentStore`] is, for now, the built-in one on DynamoDB ([`dynamo`]). Callers read a document, decide on
-//! [`Write`]s and [`commit`](DocumentStore::commit) them together with the record of what they answer, an event
-//! or a request ([`receipt`]): both happen, or neither. Routes do so through the [`Editor`], the event worker by
-//! itself.
+//! A [`DocumentStore`] is the built-in one on DynamoDB ([`dynamo`]) or an ERPNext site ([`erpnext`]). Callers read a
+//! document, decide on [`Write`]s and [`commit`](DocumentStore::commit) them together with the record of what they
+//! answer, an event or a request ([`receipt`]): both happen, or neither. Routes do so through the [`Editor`], the event
+//! worker by itself.
 
 mod column;
 #[cfg(test)]
 mod contract;
 pub mod dynamo;
 mod editing;
+pub mod erpnext;
 mod filter;
 mod key;
 mod list;
@@ -90,12 +91,16 @@ pub struct Document {
     pub creation: Timestamp,
     /// Who created it.
     pub owner: String,
-    /// Counts the changes from 1; the optimistic lock.
+    /// Another one after each change; the optimistic lock.
     pub revision: u64,
     /// The fields that are its own.
     pub fields: Fields,
     /// Which version of each source it shows.
     pub applied: Applied,
+    /// The events and requests that it shows the effect of, oldest first, where its store keeps them with the document
+    /// (since it cannot write it and the Integration Log in one transaction); as many as it keeps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
 }
 
 /// What is left of a deleted document, so that a late event cannot bring it back.

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use super::{Document, DocumentKey};
+use super::{Document, DocumentKey, DocumentStore};
 use crate::{
     Error, ErrorCode, Result,
     dynamo::json,
@@ -125,6 +125,24 @@ pub enum Found {
     Answer(Answer),
     /// The answer was too large to be kept: these documents, as they are now, are the nearest there is.
     Keys(Vec<Option<DocumentKey>>, Option<Value>),
+}
+
+impl Found {
+    /// The answer, as near as there is one: `store` has what was too large to be kept.
+    pub async fn answer(self, store: &dyn DocumentStore) -> Result<Answer> {
+        let (keys, attachment) = match self {
+            Self::Answer(answer) => return Ok(answer),
+            Self::Keys(keys, attachment) => (keys, attachment),
+        };
+        let mut documents = Vec::with_capacity(keys.len());
+        for key in keys {
+            documents.push(match key {
+                Some(key) => store.get(&key).await?,
+                None => None,
+            });
+        }
+        Ok(Answer { documents, attachment })
+    }
 }
 
 impl Receipt {
@@ -258,6 +276,7 @@ mod tests {
                 ("text".into(), json!(text)),
             ]),
             applied: Applied::from([("api".into(), start())]),
+            events: Vec::new(),
         }
     }
 

@@ -195,6 +195,8 @@ impl Attempt<'_> {
         let recorded = finish(&*self.ports.log, completion).await?;
         Ok(match recorded {
             Recorded::Before => Ended::repeated(status, document),
+            // An earlier attempt wrote the document and died: nobody has freed what waits for it.
+            _ if status == EventStatus::Done => Ended { repeat: false, ..Ended::repeated(status, document) },
             _ => Ended::without_write(status, document),
         })
     }
@@ -214,11 +216,16 @@ pub async fn finish(log: &dyn IntegrationLog, mut completion: EventCompletion) -
 fn done(commit: &Commit, documents: &[Option<Document>]) -> Ended {
     let keys = || documents.iter().map(|document| document.as_ref().map(|document| document.key.clone()));
     let created = commit.writes.iter().zip(keys()).filter(|(write, _)| write.creates());
+    // A store may name a document in its own way: what waits for it knows it by the name that was asked for.
+    let waited_for = created.flat_map(|(write, key)| {
+        let asked = write.target.key().filter(|asked| key.as_ref() != Some(*asked)).cloned();
+        key.into_iter().chain(asked)
+    });
     let named = commit.writes.first().and_then(|write| write.target.key().cloned());
     Ended {
         status: EventStatus::Done,
         document: keys().next().flatten().or(named),
         repeat: false,
-        frees: created.filter_map(|(_, key)| key).collect(),
+        frees: waited_for.collect(),
     }
 }

@@ -114,7 +114,8 @@ fn create_by_series(
     Ok(Decision::Write(vec![Write::over(target, None, change, applied, &context.principal.user)]))
 }
 
-/// What `verb` means for the document as it is stored.
+/// What `verb` means for the document as it is stored. A document that shows the event's effect is the work of an
+/// attempt that died before the log had it: only the log is left to do.
 fn decide(
     verb: Verb,
     effect: &DocumentEffect,
@@ -122,6 +123,11 @@ fn decide(
     stored: Option<&Stored>,
     context: &EventContext<'_>,
 ) -> Result<Decision, Stop> {
+    if let Some(Stored::Live(document)) = stored
+        && document.events.contains(&context.event.id)
+    {
+        return Ok(Decision::Nothing { status: EventStatus::Done, document: Some(key.clone()) });
+    }
     if let Some(stored) = stored
         && is_late(stored, context)
     {

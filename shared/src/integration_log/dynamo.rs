@@ -45,7 +45,8 @@ pub struct DynamoLog {
     clock: Arc<dyn Clock>,
 }
 
-fn key(id: &str) -> Item {
+/// The key of the entry of the event `id`.
+pub fn key(id: &str) -> Item {
     HashMap::from([("pk".to_owned(), s(format!("E#{id}"))), ("sk".to_owned(), s("E"))])
 }
 

@@ -40,7 +40,7 @@ pub use field::FieldRule;
 pub(crate) use number::{of as decimal, same as same_number};
 pub use source::Source;
 pub use table::TableRule;
-pub(crate) use time::in_utc;
+pub(crate) use time::{find_zone, in_utc};
 pub use time::{is_zone, latest_plausible, resolve_local};
 
 use std::collections::HashSet;

@@ -79,7 +79,8 @@ pub(super) fn date(text: &str) -> Option<Date> {
     text.get(..10)?.parse().ok()
 }
 
-fn find_zone(name: &str) -> Option<TimeZone> {
+/// The zone called `name`.
+pub(crate) fn find_zone(name: &str) -> Option<TimeZone> {
     ZONES.get(name).ok()
 }
 

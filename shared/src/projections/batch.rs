@@ -195,6 +195,7 @@ mod tests {
             revision: 1,
             fields: Fields::new(),
             applied: Applied::new(),
+            events: Vec::new(),
         };
         let stored = Ok(Stored::Live(document));
         Change { projection: &PANICS, document: key, stored, sequences: vec!["1".to_owned()] }

@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Commit, DocType, DocumentStore, Filters, ListQuery, Order, OrderBy, Page, Target, Write},
-    Applied, Change, DocStatus, DocumentKey, fields,
+    Advance, Applied, Change, DocStatus, DocumentKey, NAMED, fields,
 };
-use crate::{ErrorCode, clock::ManualClock, testing::start};
+use crate::{ErrorCode, testing::start};
 
 /// How many documents there are.
 const DOCUMENTS: usize = 60;
 
 fn doctype() -> DocType {
-    DocType::new("Filtered").unwrap()
+    DocType::new(NAMED[2]).unwrap()
 }
 
 fn name(number: usize) -> String {
@@ -21,9 +21,9 @@ fn name(number: usize) -> String {
 }
 
 /// All of the contract of lists. The document `F-{n}` was changed in the n-th second, and every third is open.
-pub async fn check(store: &dyn DocumentStore, clock: &ManualClock) {
+pub async fn check(store: &dyn DocumentStore, advance: Advance<'_>) {
     for number in 0..DOCUMENTS {
-        clock.advance(SignedDuration::from_secs(1));
+        advance(SignedDuration::from_secs(1));
         let value = json!({
             "status": if number % 3 == 0 { "Open" } else { "Closed" },
             "number": number,
@@ -53,7 +53,10 @@ async fn all(store: &dyn DocumentStore, query: &ListQuery) -> Vec<usize> {
     for _ in 0..200 {
         let page = store.list(&query).await.unwrap();
         assert!(page.items.len() <= query.limit);
-        assert!(page.items.iter().all(|document| query.filters.matches(document)));
+        // A list may leave rows out.
+        if query.filters.all.iter().all(|filter| filter.child().is_none()) {
+            assert!(page.items.iter().all(|document| query.filters.matches(document)));
+        }
         numbers.extend(page.items.iter().map(|document| number(document.key.name.as_str())));
         let of_places = store.list_places(&keys).await.unwrap();
         places.extend(of_places.items.iter().map(|place| number(place.key.name.as_str())));

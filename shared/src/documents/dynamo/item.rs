@@ -95,6 +95,7 @@ pub fn item_of(write: &Write, key: &DocumentKey, now: Timestamp) -> Result<(Item
         revision,
         fields: fields.clone(),
         applied: write.applied.clone(),
+        events: Vec::new(),
     };
     Ok((item, Some(document)))
 }
@@ -155,6 +156,7 @@ fn sized(item: &Item) -> Result<(Stored, usize)> {
         revision,
         fields: object(serde_json::from_str(&body).map_err(Error::internal)?)?,
         applied,
+        events: Vec::new(),
     };
     Ok((Stored::Live(document), body.len()))
 }

@@ -11,7 +11,7 @@ mod tests;
 mod item;
 mod list;
 mod numbers;
-mod receipt;
+pub(super) mod receipt;
 pub mod stream;
 
 use std::sync::Arc;
@@ -30,8 +30,8 @@ use self::{
     numbers::{Numbers, Taken},
 };
 use super::{
-    Answer, Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Expect,
-    Filters, ListQuery, MAX_WRITES, Page, Receipt, Stored, Target, Write, receipt::Found,
+    Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Expect, Filters,
+    ListQuery, MAX_WRITES, Page, Receipt, Stored, Target, Write,
 };
 use crate::{
     Error, ErrorCode, Result,
@@ -261,28 +261,13 @@ impl DynamoDocuments {
                     let found =
                         receipt.map(|receipt| receipt::found(receipt, &reasons)).transpose()?.flatten();
                     if let Some(found) = found {
-                        return self.answer(found).await.map(Committed::Answered);
+                        return found.answer(self).await.map(Committed::Answered);
                     }
                     return outcome(named, event.is_some(), &reasons);
                 }
             }
         }
         Ok(Committed::Now(documents))
-    }
-
-    async fn answer(&self, found: Found) -> Result<Answer> {
-        let (keys, attachment) = match found {
-            Found::Answer(answer) => return Ok(answer),
-            Found::Keys(keys, attachment) => (keys, attachment),
-        };
-        let mut documents = Vec::with_capacity(keys.len());
-        for key in keys {
-            documents.push(match key {
-                Some(key) => self.get(&key).await?,
-                None => None,
-            });
-        }
-        Ok(Answer { documents, attachment })
     }
 }
 

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason};
+use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{super::contract, *};
+use super::{
+    super::contract::{self, by_series, of_event, only, put},
+    *,
+};
 use crate::{
     clock::ManualClock,
     documents::{Applied, Change, DocStatus, Fields},
@@ -21,7 +25,58 @@ async fn store() -> (DynamoDocuments, Arc<ManualClock>, Dynamo) {
 #[tokio::test]
 async fn the_built_in_store_keeps_the_contract() {
     let (store, clock, _dynamo) = store().await;
-    contract::check(&store, &clock).await;
+    contract::check(&store, &|by| clock.advance(by)).await;
+}
+
+#[tokio::test]
+async fn what_is_written_is_kept_to_the_letter_and_counted() {
+    let (store, ..) = store().await;
+    let value = json!({ "customer": "B Müller & Søn 东京", "grand_total": 9.99, "items": [{ "qty": 1 }], "note": null });
+    let written = only(store.commit(Commit::of(put(None, "SO-1", value.clone()))).await.unwrap());
+    assert_eq!(written.fields, contract::fields(value));
+    let who = (written.revision, written.owner.as_str(), written.modified_by.as_str());
+    assert_eq!(who, (1, "someone", "someone"));
+    let stored = store.read(&contract::key("SO-1")).await.unwrap();
+    let next = only(store.commit(Commit::of(put(stored.as_ref(), "SO-1", json!({})))).await.unwrap());
+    assert_eq!(next.revision, 2);
+    let stored = store.read(&contract::key("SO-1")).await.unwrap();
+    let target = Target::Named(contract::key("SO-1"));
+    let delete = Write::over(target, stored.as_ref(), Change::Delete, Applied::new(), "someone");
+    store.commit(Commit::of(delete)).await.unwrap();
+    let stored = store.read(&contract::key("SO-1")).await.unwrap();
+    assert_eq!(stored.as_ref().map(Stored::revision), Some(3));
+    let back = only(store.commit(Commit::of(put(stored.as_ref(), "SO-1", json!({})))).await.unwrap());
+    assert_eq!(back.revision, 4);
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_does_not_take_the_order_of_changes_back() {
+    let (store, clock, _dynamo) = store().await;
+    let first = only(store.commit(Commit::of(put(None, "SO-1", json!({})))).await.unwrap());
+    clock.advance(SignedDuration::from_secs(-5));
+    let stored = store.read(&contract::key("SO-1")).await.unwrap();
+    let next = only(store.commit(Commit::of(put(stored.as_ref(), "SO-1", json!({ "n": 3 })))).await.unwrap());
+    assert!(next.modified > first.modified);
+    assert_eq!(next.creation, first.creation);
+}
+
+#[tokio::test]
+async fn series_pass_over_names_that_are_taken() {
+    let (store, ..) = store().await;
+    for (series, block) in [("BLOCK-.####", 10), ("SINGLE-.####", 1)] {
+        let prefix = series.trim_end_matches(".####");
+        for number in 2..=14 {
+            let key = DocumentKey::new("Sales Order", format!("{prefix}{number:04}")).unwrap();
+            let write = Write { target: Target::Named(key), ..put(None, "-", json!({})) };
+            store.commit(Commit::of(write)).await.unwrap();
+        }
+        let mut names = Vec::new();
+        for n in 0..3 {
+            let commit = of_event(&format!("evt_{prefix}{n}"), by_series(series, block));
+            names.push(only(store.commit(commit).await.unwrap()).key.name.to_string());
+        }
+        assert_eq!(names, [1, 15, 16].map(|number| format!("{prefix}{number:04}")));
+    }
 }
 
 /// Text of `length` bytes that deflates by a quarter at most.

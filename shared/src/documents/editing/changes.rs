@@ -293,7 +293,8 @@ fn same_fields(a: &Fields, b: &Fields) -> bool {
             .all(|(field, value)| b.get(field).is_some_and(|other| same(value, other)))
 }
 
-fn same(a: &Value, b: &Value) -> bool {
+/// Whether two values say the same, as [`same_fields`].
+pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => same_fields(a, b),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),

@@ -15,6 +15,7 @@ mod new;
 #[cfg(test)]
 mod tests;
 
+pub(super) use changes::same;
 pub use changes::{Changes, Expected};
 pub use new::NewDocument;
 

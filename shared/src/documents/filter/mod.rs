@@ -129,6 +129,11 @@ impl Operand {
         &self.value
     }
 
+    /// The instant that it is, if it is a time.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.time
+    }
+
     /// As the end of a range: a date is its last microsecond.
     fn into_end(mut self) -> Self {
         if self.is_date {

@@ -31,6 +31,7 @@ fn order() -> Document {
         revision: 3,
         fields,
         applied: Applied::new(),
+        events: Vec::new(),
     }
 }
 

@@ -29,8 +29,7 @@ use super::super::{
 use crate::{
     Error, Result,
     clock::rfc3339,
-    dynamo::{cursor, json, position},
-    id,
+    dynamo::{cursor, position},
 };
 
 /// Where lists are read, and how much of it at a time.
@@ -87,12 +86,6 @@ fn standing(place: &DocumentPlace, by: OrderBy) -> String {
     }
 }
 
-/// What tells a list from others.
-fn tag(query: &ListQuery) -> Result<String> {
-    let list = json(&(&query.doctype, &query.order, &query.filters))?;
-    Ok(id::digest_text(&[list.as_bytes()])[..16].to_owned())
-}
-
 impl Lists<'_> {
     /// A page of documents.
     pub async fn documents(&self, query: &ListQuery) -> Result<Page<Document>> {
@@ -108,7 +101,7 @@ impl Lists<'_> {
 
     async fn page(&self, query: &ListQuery, whole: bool) -> Result<Page<Match>> {
         query.check()?;
-        let list = tag(query)?;
+        let list = query.tag()?;
         let start: Option<Position> = query.cursor.as_deref().map(position).transpose()?;
         if start.as_ref().is_some_and(|start| start.list != list || start.after.len() > MAX_STANDING_BYTES) {
             return Err(Error::field("cursor", "invalid", "is the cursor of another list"));
