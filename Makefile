@@ -60,7 +60,7 @@ e2e: venv-dev ## End-to-end tests: the real binaries on a local stack of their o
 
 bench: venv ## Time, AWS cost, start-up and throughput, as in docs/benchmarks.md
 	@cargo build --release --workspace
-	@cargo bench --workspace --bench ingest --bench signature --bench units --bench read_models --bench start --bench load --bench api
+	@cargo bench --workspace --bench ingest --bench signature --bench units --bench read_models --bench outage --bench start --bench load --bench api
 
 preflight:
 	@$(PYTHON) local/preflight.py
