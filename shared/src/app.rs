@@ -222,7 +222,7 @@ pub async fn api() -> Result<Api> {
     let config = ApiConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, records, documents, directory, log, calls, parking, release, .. } =
+    let Adapters { clock, records, documents, directory, log, calls, governor, parking, release, .. } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, &config.outbound)?;
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
@@ -267,6 +267,7 @@ pub async fn api() -> Result<Api> {
         log,
         calls: calls.clone(),
         call_log: calls,
+        governor,
         parking,
         release,
         replay,

@@ -55,7 +55,7 @@ use crate::{
     error::Kind,
     etag::{Condition, ETag},
     integration_log::IntegrationLog,
-    outbound::{CallLog, call_log::Calls},
+    outbound::{CallLog, Governor, call_log::Calls},
     parking::{Discard, ParkingLot, Release, Replay},
     projections::{items::ItemSearch, sales::SalesReport},
     rate_limit::Decision,
@@ -93,6 +93,8 @@ pub struct Services {
     pub read_models: Option<Queries>,
     /// Results that were costly.
     pub cache: Cache,
+    /// How connectors' providers are called.
+    pub governor: Arc<Governor>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The URL that callers know the API by, where it is not the one that the gateway sees.
