@@ -13,7 +13,8 @@ CHECKS := .venv/bin/python local/checks.py
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: venv ## Build, start the local AWS, deploy, seed, and show the main job once
+# ERPNEXT_URL, ERPNEXT_KEY, ERPNEXT_SECRET, in the environment or here: documents live on that site.
+up: venv ## Build, start the local AWS, deploy, seed, and show the main job once (ERPNEXT_URL=: documents live there)
 	@$(CAUSEWAY) up
 
 down: venv ## Stop the local AWS; its data stay
@@ -59,7 +60,7 @@ e2e: venv-dev ## End-to-end tests: the real binaries on a local stack of their o
 
 bench: venv ## Time, AWS cost, start-up and throughput, as in docs/benchmarks.md
 	@cargo build --release --workspace
-	@cargo bench --workspace --bench ingest --bench signature --bench units --bench read_models --bench outbound --bench start --bench load --bench api
+	@cargo bench --workspace --bench ingest --bench signature --bench units --bench read_models --bench outbound --bench outage --bench start --bench load --bench api
 
 check-erpnext: ## Try what an ERPNext site can do (ERPNEXT_URL, ERPNEXT_KEY, ERPNEXT_SECRET; WRITE=1, SUBMIT=1, SETUP=DocType,…)
 	@cargo build --quiet --workspace --bin check-erpnext

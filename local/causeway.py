@@ -64,12 +64,14 @@ def up(options: argparse.Namespace) -> None:
     if not options.no_seed:
         with phases.phase("Seed secrets and connectors"):
             seed.run(target, environment.read(options.env_file), options.connectors)
-    if not options.no_tour:
+    variables = environment.read(options.env_file)
+    shows = not options.no_tour and not seed.site_of(variables)  # nobody's real site is for showing things
+    if shows:
         with phases.phase("Tour: the main job, once"):
-            tour.run(environment.read(options.env_file), options.connectors)
+            tour.run(variables, options.connectors)
     phases.summary()
-    if not options.no_tour:
-        tour.print_next_steps(environment.read(options.env_file), options.env_file)
+    if shows:
+        tour.print_next_steps(variables, options.env_file)
 
 
 def build() -> None:
@@ -79,9 +81,15 @@ def build() -> None:
 
 
 def deploy_to(target: Stack, options: argparse.Namespace) -> None:
-    changed = deploy.deploy(target, options.bin_dir, dict(options.param))
+    changed = deploy.deploy(target, options.bin_dir, {**site_parameters(), **dict(options.param)})
     environment.write(target, options.env_file)
     say(f"{'deployed' if changed else 'nothing changed'}; variables in {display(options.env_file)}")
+
+
+def site_parameters() -> dict[str, str]:
+    """The ERPNext site that documents are to live on, where the environment names one."""
+    url = os.environ.get("ERPNEXT_URL", "")
+    return {"ErpnextUrl": url} if url else {}
 
 
 def redeploy(options: argparse.Namespace) -> None:
@@ -121,6 +129,8 @@ def show_tour(options: argparse.Namespace) -> None:
     """Sends real webhooks to the running stack and shows what becomes of them."""
     running(options)
     variables = environment.read(options.env_file)
+    if site := seed.site_of(variables):
+        raise Failure(f"The tour makes documents, and they would be made on {site}; it is for the built-in store.")
     tour.run(variables, options.connectors)
     tour.print_next_steps(variables, options.env_file)
 

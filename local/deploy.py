@@ -24,6 +24,7 @@ from stack import REPO, Stack
 STACK_NAME = "causeway"
 BUCKET = "causeway-packages"
 DIGEST_TAG = "causeway-digest"
+PRIVATE_NETWORKS = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 DEPLOY_SECONDS = 120
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
@@ -50,6 +51,7 @@ def local_parameters(stack: Stack, template: dict) -> dict[str, str]:
     return {
         "Architecture": host_architecture(),
         "LimitFailedAuthentication": "false",  # every caller has the address 127.0.0.1
+        "OutboundExceptions": PRIVATE_NETWORKS,  # what one tries things with runs here, or in a container
         "ProtectData": "false",
         "PublicUrl": api_url(stack, api_id),
     }

@@ -1,8 +1,13 @@
-"""Gives a fresh stack its webhook secrets and connectors. Running it again changes nothing."""
+"""Gives a fresh stack its secrets and connectors. Running it again changes nothing.
+
+Where documents live on an ERPNext site, the token comes from the environment (ERPNEXT_KEY, ERPNEXT_SECRET), and the
+connector of that site has no rules: mirrored into itself, each of its webhooks would bring about the next.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from api import Api
@@ -15,7 +20,24 @@ from stack import Stack
 def run(stack: Stack, variables: dict[str, str], connectors: Path) -> None:
     """Puts the secrets first, since a connector without its secret refuses every delivery."""
     put_secrets(stack, variables["WEBHOOK_SECRETS_ID"])
-    put_connectors(Api.of(variables), connectors)
+    site = site_of(variables)
+    if site:
+        put_token(stack, variables["ERPNEXT_CREDENTIALS_ID"], site)
+    put_connectors(Api.of(variables), connectors, without_rules={"erpnext"} if site else set())
+
+
+def site_of(variables: dict[str, str]) -> str:
+    """The ERPNext site that documents live on; empty where that is the built-in store."""
+    return variables.get("ERPNEXT_URL", "")
+
+
+def put_token(stack: Stack, secret_id: str, site: str) -> None:
+    """Puts the site's token, if the environment has one; else the one that is there stays."""
+    key, secret = (os.environ.get(name, "") for name in ("ERPNEXT_KEY", "ERPNEXT_SECRET"))
+    if key and secret:
+        text = json.dumps({"key": key, "secret": secret})
+        client(stack, "secretsmanager").put_secret_value(SecretId=secret_id, SecretString=text)
+    say(f"documents live on {site}, with {'the token given' if key and secret else 'the token that was there'}")
 
 
 def put_secrets(stack: Stack, secret_id: str) -> None:
@@ -28,11 +50,14 @@ def put_secrets(stack: Stack, secret_id: str) -> None:
     say(f"{len(wanted)} webhook secrets")
 
 
-def put_connectors(api: Api, directory: Path) -> None:
+def put_connectors(api: Api, directory: Path, without_rules: set[str]) -> None:
     """Puts each `NAME.json` of the directory as the settings of the connector NAME."""
     names = []
     for path in sorted(directory.glob("*.json")):
-        answer = api.put("v2", "connectors", path.stem, body=json.loads(path.read_text(encoding="utf-8")))
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if path.stem in without_rules:
+            settings["rules"] = []
+        answer = api.put("v2", "connectors", path.stem, body=settings)
         if not answer.ok:
             raise Failure(f"The settings in {path.name} were refused: {answer.problem}")
         names.append(path.stem)

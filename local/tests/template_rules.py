@@ -177,9 +177,12 @@ def passes(route_key: str, method: str, path: str) -> bool:
 
 
 def statements(template: dict, function: str) -> list[dict]:
-    """All policy statements of the function's role."""
+    """All policy statements of the function's role: its own, and those of policies that name it."""
     (role,) = logical_ids(template["Resources"][function]["Properties"]["Role"])
-    policies = template["Resources"][role]["Properties"]["Policies"]
+    policies = list(template["Resources"][role]["Properties"]["Policies"])
+    for policy in resources(template, "AWS::IAM::Policy").values():
+        if role in logical_ids(policy["Properties"]["Roles"]):
+            policies.append(policy["Properties"])
     return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
 
@@ -189,12 +192,18 @@ def permissions_are_exact(template: dict) -> Iterator[str]:
         if "ManagedPolicyArns" in role["Properties"]:
             yield f"{name} has a managed policy"
         for policy in role["Properties"]["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                if "*" in json.dumps([statement["Resource"], statement["Action"]]):
-                    yield f"{name}: statement {statement['Sid']} has a wildcard"
+            yield from wildcards(name, policy)
+    for name, policy in resources(template, "AWS::IAM::Policy").items():
+        yield from wildcards(name, policy["Properties"])
     for name, function in resources(template, FUNCTION).items():
         if "Role" not in function["Properties"] or "Policies" in function["Properties"]:
             yield f"{name} does not have a role of its own"
+
+
+def wildcards(name: str, policy: dict) -> Iterator[str]:
+    for statement in policy["PolicyDocument"]["Statement"]:
+        if "*" in json.dumps([statement["Resource"], statement["Action"]]):
+            yield f"{name}: statement {statement['Sid']} has a wildcard"
 
 
 def permissions_match_the_environment(template: dict) -> Iterator[str]:

@@ -91,6 +91,22 @@ class TemplateRules(unittest.TestCase):
             ["WebhookIngestFunction: no route leads to WebhookIngestIntegration"],
         )
 
+    def test_a_policy_of_its_own_is_looked_at_too(self):
+        broken = copy.deepcopy(TEMPLATE)
+        (statement,) = properties(broken, "ErpnextCredentialsPolicy")["PolicyDocument"]["Statement"]
+        statement.update(Action="secretsmanager:*", Resource={"Ref": "WebhookSecrets"})
+        noticed = [*rules.permissions_are_exact(broken), *rules.permissions_match_the_environment(broken)]
+        self.assertEqual(
+            noticed,
+            [
+                "ErpnextCredentialsPolicy: statement ReadErpnextCredentials has a wildcard",
+                "ApiFunction may use WebhookSecrets, which it does not know",
+                "ApiFunction is given ErpnextCredentials, which it may not use",
+                "EventWorkerFunction may use WebhookSecrets, which it does not know",
+                "EventWorkerFunction is given ErpnextCredentials, which it may not use",
+            ],
+        )
+
     def test_cargo_lambda_watch_has_the_same_routes(self):
         command = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
         metadata = json.loads(subprocess.run(command, cwd=REPO, check=True, capture_output=True).stdout)["metadata"]

@@ -1,6 +1,8 @@
 //! The composition root: the environment becomes clients, adapters and the one thing a function runs. Called
 //! once, at init; nothing here happens per request.
 
+mod providers;
+
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
@@ -11,19 +13,22 @@ use aws_smithy_http_client::{
 use jiff::SignedDuration;
 use std::time::Duration;
 
+use self::providers::Providers;
 use crate::{
     Result,
-    api::{Api, Guard, Services},
+    api::{Api, Guard, Queries, Services},
     auth::{Accounts, ApiKeys, Directory, Keyring},
     cache::{Cache, dynamo::DynamoCache},
     clock::{Clock, SystemClock},
-    config::{ApiConfig, DocumentEventsConfig, Environment, IngestConfig, Tables, WorkerConfig},
+    config::{
+        ApiConfig, DocumentEventsConfig, Environment, IngestConfig, OutboundConfig, Tables, WorkerConfig,
+    },
     connectors::{ConnectorCache, ConnectorRepository},
     documents::{DocumentKey, DocumentStore, dynamo::DynamoDocuments},
     events::{EventWorker, Ports},
     integration_log::{IntegrationLog, dynamo::DynamoLog},
     lease::dynamo::DynamoLeases,
-    outbound::call_log::dynamo::DynamoCallLog,
+    outbound::{CallLog, Governor, call_log::dynamo::DynamoCallLog},
     parking::{Discard, ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
     projections::{Projector, ReadModels, dynamo::DynamoReadModels, items::ItemSearch, sales::SalesReport},
     queue::{Queue, sqs::SqsQueue},
@@ -95,7 +100,11 @@ fn queue(aws: &SdkConfig, url: &str) -> Arc<dyn Queue> {
 /// What several functions are built from.
 struct Adapters {
     clock: Arc<dyn Clock>,
+    /// Causeway's own records: settings, users, roles, keys. Always in DynamoDB.
+    records: Arc<dyn DocumentStore>,
+    /// Everyone else's documents: the same store, or an ERPNext site.
     documents: Arc<dyn DocumentStore>,
+    governor: Arc<Governor>,
     directory: Arc<Directory>,
     log: Arc<dyn IntegrationLog>,
     calls: Arc<DynamoCallLog>,
@@ -105,23 +114,35 @@ struct Adapters {
 }
 
 impl Adapters {
-    fn new(aws: &SdkConfig, dynamo: &aws_sdk_dynamodb::Client, tables: &Tables, queue_url: &str) -> Self {
+    fn new(
+        aws: &SdkConfig,
+        dynamo: &aws_sdk_dynamodb::Client,
+        tables: &Tables,
+        queue_url: &str,
+        outbound: &OutboundConfig,
+    ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let parking: Arc<dyn ParkingLot> = Arc::new(DynamoParking::new(dynamo.clone(), tables));
         let queue = queue(aws, queue_url);
         let release = Release::new(Arc::clone(&parking), Arc::clone(&queue));
-        let documents: Arc<dyn DocumentStore> =
+        let records: Arc<dyn DocumentStore> =
             Arc::new(DynamoDocuments::new(dynamo.clone(), tables.clone(), Arc::clone(&clock)));
-        Self {
-            directory: Arc::new(Directory::new(Arc::clone(&documents), Arc::clone(&clock))),
-            documents,
+        let calls = Arc::new(DynamoCallLog::new(dynamo.clone(), &tables.logs, Arc::clone(&clock)));
+        let noted: Arc<dyn CallLog> = calls.clone();
+        let providers = Providers { aws, dynamo, tables, clock: &clock, records: &records, calls: &noted };
+        let governor = providers.governor(Arc::new(release.clone()));
+        Ok(Self {
+            documents: providers.documents(outbound, &governor)?,
+            governor,
+            directory: Arc::new(Directory::new(Arc::clone(&records), Arc::clone(&clock))),
+            records,
             log: Arc::new(DynamoLog::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
-            calls: Arc::new(DynamoCallLog::new(dynamo.clone(), &tables.logs, Arc::clone(&clock))),
+            calls,
             clock,
             parking,
             queue,
             release,
-        }
+        })
     }
 }
 
@@ -168,16 +189,16 @@ pub async fn worker() -> Result<WorkerFunction> {
     let config = WorkerConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, documents, directory, log, calls, parking, queue, release } =
-        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
+    let Adapters { clock, records, documents, directory, log, calls, parking, queue, release, .. } =
+        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, &config.outbound)?;
     let connectors =
-        ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&documents)), Arc::clone(&clock));
+        ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&records)), Arc::clone(&clock));
     let lease = SignedDuration::try_from(config.lease).unwrap_or(SignedDuration::from_secs(45));
     let leases = Arc::new(DynamoLeases::new(dynamo.clone(), &config.tables, Arc::clone(&clock), lease));
     let projector = projector(&dynamo, &config.tables, &parking, &clock);
     let sweeper = Sweeper::new(release.clone(), leases, Arc::clone(&clock), again_after(config.visibility));
-    warm(&aws, touch_documents(&*documents)).await;
-    let ports = Ports { documents, directory, log, parking, queue: Arc::clone(&queue), clock };
+    warm(&aws, touch_documents(&*records)).await;
+    let ports = Ports { documents, records, directory, log, parking, queue: Arc::clone(&queue), clock };
     let worker = Arc::new(EventWorker::new(ports, connectors, release, projector));
     Ok(WorkerFunction { worker, sweeper, queue, call_log: calls, dead_letter_arn: config.events_dlq_arn })
 }
@@ -201,25 +222,25 @@ pub async fn api() -> Result<Api> {
     let config = ApiConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, documents, directory, log, calls, parking, release, .. } =
-        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
+    let Adapters { clock, records, documents, directory, log, calls, governor, parking, release, .. } =
+        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, &config.outbound)?;
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
     let keys = Arc::new(ApiKeys::new(
         secrets,
         config.admin_api_key_id,
-        Arc::clone(&documents),
+        Arc::clone(&records),
         Arc::clone(&directory),
         Arc::clone(&clock),
     ));
-    let accounts = Accounts::new(Arc::clone(&documents), Arc::clone(&directory));
+    let accounts = Accounts::new(Arc::clone(&records), Arc::clone(&directory));
     let keyring =
-        Keyring::new(Arc::clone(&documents), Arc::clone(&directory), Arc::clone(&keys), Arc::clone(&clock));
+        Keyring::new(Arc::clone(&records), Arc::clone(&directory), Arc::clone(&keys), Arc::clone(&clock));
     let replay = Replay::new(release.clone(), Arc::clone(&log));
     let discard = Discard::new(Arc::clone(&parking), Arc::clone(&log), Arc::clone(&clock));
-    let connectors = ConnectorRepository::new(Arc::clone(&documents));
+    let connectors = ConnectorRepository::new(Arc::clone(&records));
     warm(&aws, async {
-        let ((), key) = tokio::join!(touch_documents(&*documents), keys.prefetch());
+        let ((), key) = tokio::join!(touch_documents(&*records), keys.prefetch());
         note(key);
     })
     .await;
@@ -233,6 +254,10 @@ pub async fn api() -> Result<Api> {
     let guard = Guard { keys, limiter, failed_authentications };
     let models: Arc<dyn ReadModels> =
         Arc::new(DynamoReadModels::new(dynamo.clone(), &config.tables, Arc::clone(&clock)));
+    let read_models = config.outbound.erpnext.is_none().then(|| Queries {
+        items: ItemSearch::new(Arc::clone(&models), records, Arc::clone(&clock)),
+        sales: SalesReport::new(models, Arc::clone(&clock)),
+    });
     let shared_cache = Arc::new(DynamoCache::new(dynamo, &config.tables));
     let services = Services {
         connectors,
@@ -242,12 +267,12 @@ pub async fn api() -> Result<Api> {
         log,
         calls: calls.clone(),
         call_log: calls,
+        governor,
         parking,
         release,
         replay,
         discard,
-        items: ItemSearch::new(Arc::clone(&models), Arc::clone(&documents), Arc::clone(&clock)),
-        sales: SalesReport::new(models, Arc::clone(&clock)),
+        read_models,
         cache: Cache::new(shared_cache, Arc::clone(&clock)),
         documents,
         clock,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Error, Result, rate_limit::Limits};
+use crate::{Error, Result, erpnext::SiteConfig, outbound::address::Exceptions, rate_limit::Limits};
 
 /// Reads variables; the process environment in a function, a closure in tests.
 pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
@@ -60,6 +60,24 @@ pub struct Tables {
     pub state: String,
 }
 
+/// What makes an ERPNext site the store of documents.
+#[derive(Debug, Clone)]
+pub struct ErpnextConfig {
+    /// Which site.
+    pub site: SiteConfig,
+    /// The Secrets Manager secret with its credentials.
+    pub credentials_id: String,
+}
+
+/// What outbound calls need.
+#[derive(Debug, Clone)]
+pub struct OutboundConfig {
+    /// Networks that may be called although they are not public.
+    pub exceptions: Exceptions,
+    /// Where documents live, if not in the Documents table.
+    pub erpnext: Option<ErpnextConfig>,
+}
+
 /// What `webhook-ingest` needs.
 #[derive(Debug, Clone)]
 pub struct IngestConfig {
@@ -84,6 +102,8 @@ pub struct WorkerConfig {
     pub lease: Duration,
     /// How long SQS hides a message that is being worked on.
     pub visibility: Duration,
+    /// Calls to providers.
+    pub outbound: OutboundConfig,
 }
 
 /// What `api` needs.
@@ -101,6 +121,8 @@ pub struct ApiConfig {
     pub rate_limits: Limits,
     /// Whether an address that fails to authenticate too often is refused.
     pub limit_failed_authentication: bool,
+    /// Calls to providers.
+    pub outbound: OutboundConfig,
 }
 
 /// What `document-events` needs.
@@ -116,6 +138,26 @@ fn tables(env: &Environment<'_>) -> Result<Tables> {
         logs: env.text("LOGS_TABLE")?,
         state: env.text("STATE_TABLE")?,
     })
+}
+
+impl OutboundConfig {
+    fn read(env: &Environment<'_>) -> Result<Self> {
+        let invalid =
+            |name: &str, fault: &Error| Error::internal(format!("{name} is not valid: {}", fault.causes()));
+        let exceptions = env.optional("OUTBOUND_EXCEPTIONS").unwrap_or_default();
+        let erpnext = match env.optional("ERPNEXT_URL") {
+            None => None,
+            Some(url) => Some(ErpnextConfig {
+                site: SiteConfig::new(&url).map_err(|fault| invalid("ERPNEXT_URL", &fault))?,
+                credentials_id: env.text("ERPNEXT_CREDENTIALS_ID")?,
+            }),
+        };
+        Ok(Self {
+            exceptions: Exceptions::parse(&exceptions)
+                .map_err(|fault| invalid("OUTBOUND_EXCEPTIONS", &fault))?,
+            erpnext,
+        })
+    }
 }
 
 impl IngestConfig {
@@ -138,6 +180,7 @@ impl WorkerConfig {
             events_dlq_arn: env.text("EVENTS_DLQ_ARN")?,
             lease: env.seconds("LEASE_SECONDS", 45)?,
             visibility: env.seconds("VISIBILITY_SECONDS", 180)?,
+            outbound: OutboundConfig::read(env)?,
         })
     }
 }
@@ -152,6 +195,7 @@ impl ApiConfig {
             public_url: env.optional("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
             rate_limits: env.rate_limits("RATE_LIMITS")?,
             limit_failed_authentication: env.switch("LIMIT_FAILED_AUTHENTICATION", true)?,
+            outbound: OutboundConfig::read(env)?,
         })
     }
 }
@@ -188,7 +232,7 @@ mod tests {
         let start = |variable: &'static str, value: &'static str| {
             let lookup = |name: &str| match name {
                 name if name == variable => Some(value.to_string()),
-                "RATE_LIMITS" | "LIMIT_FAILED_AUTHENTICATION" => None,
+                "RATE_LIMITS" | "LIMIT_FAILED_AUTHENTICATION" | "ERPNEXT_URL" | "OUTBOUND_EXCEPTIONS" => None,
                 _ => Some("x".to_string()),
             };
             ApiConfig::read(&Environment::new(&lookup))
@@ -201,5 +245,29 @@ mod tests {
         assert!(error.causes().contains("RATE_LIMITS is not valid: /report/limit"), "{error:?}");
         let error = start("LIMIT_FAILED_AUTHENTICATION", "no").unwrap_err();
         assert!(error.causes().contains("LIMIT_FAILED_AUTHENTICATION"), "{error:?}");
+    }
+
+    #[test]
+    fn one_variable_moves_the_documents_to_a_site_and_what_cannot_be_read_of_it_stops_the_start() {
+        let start = |variables: &[(&'static str, &'static str)]| {
+            let lookup = |name: &str| {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_string())
+            };
+            OutboundConfig::read(&Environment::new(&lookup))
+        };
+        let built_in = start(&[("ERPNEXT_URL", ""), ("ERPNEXT_CREDENTIALS_ID", "")]).unwrap();
+        assert!(built_in.erpnext.is_none() && built_in.exceptions == Exceptions::default());
+        let credentials = ("ERPNEXT_CREDENTIALS_ID", "arn");
+        let erpnext =
+            start(&[("ERPNEXT_URL", "https://erp.example.com/"), credentials]).unwrap().erpnext.unwrap();
+        assert_eq!(erpnext.site.url.as_str(), "https://erp.example.com/");
+        for (variables, named) in [
+            (&[("ERPNEXT_URL", "https://erp.example.com")] as &[_], "ERPNEXT_CREDENTIALS_ID"),
+            (&[("ERPNEXT_URL", "erp.example.com"), credentials], "ERPNEXT_URL is not valid"),
+            (&[("OUTBOUND_EXCEPTIONS", "ten")], "OUTBOUND_EXCEPTIONS is not valid: "),
+        ] {
+            let error = start(variables).unwrap_err();
+            assert!(error.causes().contains(named), "{error:?}");
+        }
     }
 }

@@ -173,10 +173,10 @@ error_codes! {
     ProviderRefused = "provider_refused", Unprocessable, "The provider refuses the call";
     /// The provider does not accept the credentials that it is called with, or there are none: whoever runs Causeway has to renew them. Nothing changed.
     CredentialsRefused = "credentials_refused", Unavailable, "The provider does not accept our credentials";
-    /// Of the document, nothing is left to make another one of: all of it is billed, delivered or paid.
-    NothingToMap = "nothing_to_map", Unprocessable, "Nothing is left to make a document of";
     /// The provider's answer is larger than the connector takes (`outbound.max_response_bytes`).
     AnswerTooLarge = "answer_too_large", Unprocessable, "The provider's answer is too large";
+    /// Of the document, nothing is left to make another one of: all of it is billed, delivered or paid.
+    NothingToMap = "nothing_to_map", Unprocessable, "Nothing is left to make a document of";
     /// The address of the call is private, or not one that may be called.
     AddressRefused = "address_refused", Unprocessable, "The address may not be called";
     /// Where the documents live, this cannot be done; the detail says what can.
@@ -246,13 +246,21 @@ pub struct Error {
     fields: Vec<FieldError>,
     // Small: an error is returned by value everywhere.
     retry_after_seconds: Option<NonZeroU32>,
+    connector: Option<Box<str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// A failure whose `detail` the caller may read: never put a secret or a signature in it.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), fields: Vec::new(), retry_after_seconds: None, source: None }
+        Self {
+            code,
+            detail: detail.into(),
+            fields: Vec::new(),
+            retry_after_seconds: None,
+            connector: None,
+            source: None,
+        }
     }
 
     /// Wrong input, naming the one field at fault.
@@ -267,7 +275,7 @@ impl Error {
             field => format!("{field}: {}", fault.detail),
         };
         let detail = fields.iter().map(sentence).collect::<Vec<_>>().join("; ");
-        Self { code: ErrorCode::InvalidInput, detail, fields, retry_after_seconds: None, source: None }
+        Self { fields, ..Self::new(ErrorCode::InvalidInput, detail) }
     }
 
     /// The caller used up a limit; there is room again in `seconds`.
@@ -279,6 +287,14 @@ impl Error {
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_seconds = NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// The same failure, with the connector whose calls it is about: what waits for it to be well again is filed
+    /// under this.
+    #[must_use]
+    pub fn of_connector(mut self, name: &str) -> Self {
+        self.connector = Some(name.into());
         self
     }
 
@@ -326,6 +342,7 @@ impl Error {
             fields: self.fields.clone(),
             source: None,
             retry_after_seconds: self.retry_after_seconds,
+            connector: self.connector.clone(),
         }
     }
 
@@ -347,6 +364,11 @@ impl Error {
     /// In how many seconds the same request may be tried again, where that is known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after_seconds.map(|seconds| u64::from(seconds.get()))
+    }
+
+    /// The connector whose calls the failure is about, if it is about calls.
+    pub fn connector(&self) -> Option<&str> {
+        self.connector.as_deref()
     }
 
     /// Whether the same request may succeed later without anyone changing anything.

@@ -265,7 +265,8 @@ impl Rig {
         let administrator = Principal::administrator().unwrap();
         repository.put(settings, &administrator, &directory, None).await.unwrap();
         let ports = Ports {
-            documents: choose(store, &dynamo, &clock),
+            documents: choose(store.clone(), &dynamo, &clock),
+            records: store,
             directory,
             log: Arc::new(DynamoLog::new(dynamo.client.clone(), dynamo.tables.clone(), time.clone())),
             parking: Arc::new(DynamoParking::new(dynamo.client.clone(), &dynamo.tables)),

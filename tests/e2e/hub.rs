@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use erpnext_site::Site;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -29,6 +30,7 @@ pub struct Hub {
     /// Its AWS.
     pub aws: Aws,
     client: Client,
+    site: Option<Site>,
     /// Every key and signature that was sent: none of them may be in a log.
     sent: Mutex<BTreeSet<String>>,
 }
@@ -44,10 +46,20 @@ pub fn now() -> i64 {
 }
 
 impl Hub {
-    /// The hub on `stack`.
+    /// The hub on `stack`, its documents in the built-in store.
     pub fn new(stack: Stack) -> Self {
         let aws = Aws::new(stack.variables.clone());
-        Self { stack, aws, client: Client::new(), sent: Mutex::default() }
+        Self { stack, aws, client: Client::new(), site: None, sent: Mutex::default() }
+    }
+
+    /// The hub on `stack`, its documents on `site`.
+    pub fn on(stack: Stack, site: Site) -> Self {
+        Self { site: Some(site), ..Self::new(stack) }
+    }
+
+    /// The ERPNext site that its documents live on.
+    pub fn site(&self) -> &Site {
+        self.site.as_ref().expect("the trial is one of those on a site")
     }
 
     /// Gives each of `connectors` the secrets it may name: `current`, `previous`, and `own` for one event.

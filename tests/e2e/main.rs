@@ -2,7 +2,8 @@
 //!
 //! One process starts one stack, runs all trials on it and stops it, whatever happens. Trials that disturb the
 //! others (they kill workers, or restart everything) run after them, one by one. A trial that must not meet
-//! another's data has its own connector and its own DocType.
+//! another's data has its own connector and its own DocType. Then comes a second stack, whose documents live on an
+//! ERPNext site: a server in this process that behaves as one, and fails as one when it is told to.
 //!
 //! `cargo test --test e2e -- FILTER` runs some of them; the functions must be built (`cargo build --workspace`).
 //! Storms print their seed; `CAUSEWAY_TEST_SEED=n` sends one again, `CAUSEWAY_TEST_SEEDS=n` tries so many.
@@ -28,41 +29,84 @@ mod workers;
 
 use std::{fs, path::Path, process::ExitCode, sync::Arc};
 
+use erpnext_site::{DocType, Site, SiteOptions};
 use libtest_mimic::{Arguments, Trial, run};
+use serde_json::json;
 
-use crate::{cases::Case, hub::Hub, stack::Stack};
+use crate::{
+    cases::{
+        Case,
+        erpnext::{NAMED, NUMBERED},
+    },
+    hub::Hub,
+    stack::{Kind, Stack},
+};
 
 /// Trials at a time, when the caller does not say: they mostly wait.
 const THREADS: usize = 8;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let hub = match start(&arguments).transpose() {
+    let built_in = || Stack::start(Kind::default()).map(Hub::new);
+    let mut failed = try_out(&arguments, built_in, cases::calm(), cases::disturbing());
+    failed |= try_out(&arguments, on_a_site, cases::on_a_site(), cases::disturbing_on_a_site());
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Starts a hub, runs what is wanted of the trials on it, and stops it. Whether any failed.
+fn try_out(
+    arguments: &Arguments,
+    start: impl FnOnce() -> Result<Hub, String>,
+    calm: Vec<Case>,
+    disturbing: Vec<Case>,
+) -> bool {
+    let wanted = calm.iter().chain(&disturbing).any(|case| is_wanted(arguments, &case.name));
+    let hub = match (wanted && !arguments.list).then(start).transpose() {
         Ok(hub) => hub.map(Arc::new),
         Err(reason) => {
             println!("{reason}");
-            return ExitCode::FAILURE;
+            return true;
         }
     };
+    if let Some(hub) = &hub {
+        hub.prepare(calm.iter().chain(&disturbing).map(|case| &*case.connector));
+    }
     let side_by_side =
         Arguments { test_threads: Some(arguments.test_threads.unwrap_or(THREADS)), ..arguments.clone() };
-    let one_by_one = Arguments { test_threads: Some(1), ..arguments };
-    let calm = run(&side_by_side, trials(cases::calm(), hub.as_ref()));
-    let disturbing = run(&one_by_one, trials(cases::disturbing(), hub.as_ref()));
+    let one_by_one = Arguments { test_threads: Some(1), ..arguments.clone() };
+    let calm = run(&side_by_side, trials(calm, hub.as_ref()));
+    let disturbing = run(&one_by_one, trials(disturbing, hub.as_ref()));
     let failed = calm.has_failed() || disturbing.has_failed();
     if let Some(hub) = hub.filter(|_| failed) {
         keep_log(&hub);
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    failed
 }
 
-/// The hub that the trials run on; `None` where none of them is to run.
-fn start(arguments: &Arguments) -> Option<Result<Hub, String>> {
-    let cases: Vec<Case> = [cases::calm(), cases::disturbing()].into_iter().flatten().collect();
-    if arguments.list || !cases.iter().any(|case| is_wanted(arguments, &case.name)) {
-        return None;
-    }
-    Some(Stack::start().map(Hub::new).inspect(|hub| hub.prepare(cases.iter().map(|case| &*case.connector))))
+/// A hub whose documents live on an ERPNext site, set up as `docs/erpnext.md` says.
+fn on_a_site() -> Result<Hub, String> {
+    let numbered = SiteOptions::default().with(DocType::series(NUMBERED, "STORM-.#####"));
+    let options = NAMED.iter().fold(numbered, |options, name| options.with(DocType::prompt(name)));
+    let options = options.prepared(NAMED).prepared([NUMBERED, "Sales Order"]);
+    let site = Site::start(options).map_err(|error| error.to_string())?;
+    let user = erpnext_site::hub();
+    let environment =
+        vec![("ERPNEXT_URL", site.url()), ("ERPNEXT_KEY", user.key), ("ERPNEXT_SECRET", user.secret)];
+    // A call takes longer than a transaction, and a worker makes many at a time.
+    let parameters = vec!["EventWorkerTimeoutSeconds=4".to_owned()];
+    let stack = Stack::start(Kind { name: "-site", parameters, environment })?;
+    let hub = Hub::on(stack, site);
+    // Before anything is called, since instances remember it for a minute: a timeout that leaves time for another try,
+    // and an outage that is over within a trial.
+    hub.seeded("erpnext").put(json!({ "outbound": {
+        "timeout_seconds": 1,
+        "connect_timeout_seconds": 1,
+        "max_response_bytes": 1_048_576,
+        "retry": { "attempts": 2, "base_milliseconds": 100 },
+        "breaker": { "window_seconds": 20, "open_seconds": 3 },
+        "rate": { "initial_per_second": 500, "maximum_per_second": 1_000 },
+    } }));
+    Ok(hub)
 }
 
 /// Whether the filters on the command line let a trial through, as libtest-mimic reads them.

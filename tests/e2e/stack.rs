@@ -19,7 +19,7 @@ const FUNCTIONS: [&str; 4] = ["api", "document-events", "event-worker", "webhook
 const PARAMETERS: [&str; 5] = [
     "EventWorkerTimeoutSeconds=2",
     "EventsVisibilitySeconds=12",
-    "LeaseSeconds=4",
+    "LeaseSeconds=5",
     "WorkerConcurrency=4",
     // All trials are one user. What the limits do is tried in unit tests.
     concat!(
@@ -34,8 +34,20 @@ pub struct Stack {
     root: PathBuf,
     binaries: PathBuf,
     guardian: Option<Child>,
+    kind: Kind,
     /// What a client needs to know.
     pub variables: Variables,
+}
+
+/// What is particular to a stack.
+#[derive(Debug, Clone, Default)]
+pub struct Kind {
+    /// Tells its directory from those of other stacks of this process.
+    pub name: &'static str,
+    /// Parameters of the template, `NAME=VALUE`, over the usual ones.
+    pub parameters: Vec<String>,
+    /// Variables that its commands find in their environment.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// `NAME=value` lines: the stack's URL, key, queues and so on.
@@ -51,15 +63,16 @@ impl Variables {
 
 impl Stack {
     /// Starts a stack on a free port, in a new directory below cargo's target directory.
-    pub fn start() -> Result<Self, String> {
+    pub fn start(kind: Kind) -> Result<Self, String> {
         let python = repository().join(".venv/bin/python");
         if !python.is_file() {
             return Err("The local stack needs the virtual environment .venv: run `make venv` first.".into());
         }
         let binaries = binaries()?;
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}", std::process::id()));
+        let root =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}{}", std::process::id(), kind.name));
         let guardian = Some(guard(&root)?);
-        let mut stack = Self { root, binaries, guardian, variables: Variables::default() };
+        let mut stack = Self { root, binaries, guardian, kind, variables: Variables::default() };
         stack.up("0")?;
         Ok(stack)
     }
@@ -85,9 +98,10 @@ impl Stack {
     fn command(&self, name: &str, port: &str) -> Command {
         let mut command = causeway(name, &self.root);
         command.args(["--port", port, "--no-build", "--no-tour", "--bin-dir"]).arg(&self.binaries);
-        for parameter in PARAMETERS {
+        for parameter in PARAMETERS.into_iter().chain(self.kind.parameters.iter().map(String::as_str)) {
             command.args(["--param", parameter]);
         }
+        command.envs(self.kind.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

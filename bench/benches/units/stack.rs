@@ -177,6 +177,7 @@ impl Stack {
         let replay = Replay::new(release.clone(), log.clone());
         let ports = Ports {
             documents: faults.clone(),
+            records: faults.clone(),
             directory,
             log,
             parking,

@@ -55,7 +55,7 @@ use crate::{
     error::Kind,
     etag::{Condition, ETag},
     integration_log::IntegrationLog,
-    outbound::{CallLog, call_log::Calls},
+    outbound::{CallLog, Governor, call_log::Calls},
     parking::{Discard, ParkingLot, Release, Replay},
     projections::{items::ItemSearch, sales::SalesReport},
     rate_limit::Decision,
@@ -89,16 +89,35 @@ pub struct Services {
     pub replay: Replay,
     /// Gives parked events up.
     pub discard: Discard,
-    /// Finds items.
-    pub items: ItemSearch,
-    /// Sums sales up.
-    pub sales: SalesReport,
+    /// What is read from read models; nothing where documents live on a site of their own.
+    pub read_models: Option<Queries>,
     /// Results that were costly.
     pub cache: Cache,
+    /// How connectors' providers are called.
+    pub governor: Arc<Governor>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The URL that callers know the API by, where it is not the one that the gateway sees.
     pub public_url: Option<String>,
+}
+
+/// Queries over read models.
+pub struct Queries {
+    /// Finds items.
+    pub items: ItemSearch,
+    /// Sums sales up.
+    pub sales: SalesReport,
+}
+
+impl Services {
+    /// Queries over read models, or that there are none and who to ask instead.
+    pub fn queries(&self) -> Result<&Queries> {
+        self.read_models.as_ref().ok_or_else(|| {
+            let detail = "the documents live on an ERPNext site, which no read model follows: \
+                          ask the site itself, or list the documents";
+            Error::new(ErrorCode::StoreUnsupported, detail)
+        })
+    }
 }
 
 /// The API.

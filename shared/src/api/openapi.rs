@@ -297,6 +297,13 @@ fn failures(route: &Route, has_body: bool, of_inputs: &[ErrorCode]) -> BTreeMap<
     if route.rate.is_some() {
         codes.push(E::RateLimited);
     }
+    // Where documents live on a site, it has a say, and cannot do everything.
+    if matches!(
+        route.access,
+        Access::Read | Access::Create | Access::Write | Access::Delete | Access::Named(_) | Access::ReadOf(_)
+    ) {
+        codes.extend([E::ProviderRefused, E::StoreUnsupported]);
+    }
     codes.extend(route.failures);
     codes.extend(of_inputs);
     let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();

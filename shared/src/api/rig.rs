@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Api, Guard, Services};
+use super::{Api, Guard, Queries, Services};
 use crate::{
     auth::{Accounts, ApiKeys, Keyring},
     cache::{Cache, dynamo::DynamoCache},
     clock::Clock,
     connectors::ConnectorRepository,
-    outbound::call_log::dynamo::DynamoCallLog,
+    outbound::{Governor, call_log::dynamo::DynamoCallLog, governor::dynamo::DynamoGovernor},
     parking::{Discard, Replay},
     projections::{dynamo::DynamoReadModels, items::ItemSearch, sales::SalesReport},
     rate_limit::{FailedAuthentications, Limits, RateLimiter, dynamo::DynamoCounters},
@@ -30,6 +30,13 @@ pub const TOKEN: &str = "token key_admin:s3cret";
 impl Site {
     pub async fn start() -> Self {
         Self::limited(Limits::default(), false).await
+    }
+
+    /// As where documents live on a site of their own.
+    pub async fn without_read_models() -> Self {
+        let mut site = Self::start().await;
+        site.api.services.read_models = None;
+        site
     }
 
     /// With these limits, and the limit on failed authentication or without it.
@@ -61,12 +68,18 @@ impl Site {
             log: rig.ports.log.clone(),
             calls: calls.clone(),
             call_log: calls,
+            governor: Arc::new(Governor::new(
+                Arc::new(DynamoGovernor::new(rig.dynamo.client.clone(), &rig.dynamo.tables)),
+                clock.clone(),
+            )),
             parking: rig.ports.parking.clone(),
             release: rig.release.clone(),
             replay: Replay::new(rig.release.clone(), rig.ports.log.clone()),
             discard: Discard::new(rig.ports.parking.clone(), rig.ports.log.clone(), clock.clone()),
-            items: ItemSearch::new(models.clone(), rig.ports.documents.clone(), clock.clone()),
-            sales: SalesReport::new(models, clock.clone()),
+            read_models: Some(Queries {
+                items: ItemSearch::new(models.clone(), rig.ports.records.clone(), clock.clone()),
+                sales: SalesReport::new(models, clock.clone()),
+            }),
             cache: Cache::new(
                 Arc::new(DynamoCache::new(rig.dynamo.client.clone(), &rig.dynamo.tables)),
                 clock.clone(),
@@ -182,6 +195,25 @@ async fn a_report_is_kept_until_an_invoice_changes_and_says_what_is_known_alread
     assert_eq!(changed.body["data"]["totals"]["total"].to_string(), "100.15");
     assert_eq!(changed.body["data"]["by_customer"][0]["invoices"], 2);
     assert_ne!(changed.headers["etag"], tag.as_str());
+}
+
+#[tokio::test]
+async fn where_no_read_model_follows_the_documents_its_routes_say_so() {
+    let site = Site::without_read_models().await;
+    for path in [
+        "/v2/items",
+        "/v2/reports/sales?company=Hub&from_date=2026-11-01",
+        "/api/method/erpnext.selling.page.point_of_sale.point_of_sale.get_items?start=0&page_length=5",
+    ] {
+        let answer = site.get(path).await;
+        assert_eq!(answer.status.as_u16(), if path.starts_with("/v2") { 422 } else { 417 }, "{path}");
+        assert!(answer.body.to_string().contains("ERPNext site"), "{path}: {}", answer.body);
+    }
+    assert_eq!(
+        site.get("/v2/documents/Item").await.status.as_u16(),
+        200,
+        "documents can be listed all the same"
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -23,7 +23,7 @@ use crate::{
         Change, Commit, Committed, Count, DocStatus, DocType, Document, DocumentStore, Expect, Filters,
         ListQuery, Page, Stored, Target,
     },
-    parking::{Cargo, Discard, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept},
+    parking::{Cargo, Discard, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept, WaitsFor},
     queue::Message,
     testing::{AGAIN_AFTER, Rig, event, message, received, settings, start},
 };
@@ -242,7 +242,7 @@ async fn an_event_waits_for_its_parent_and_is_freed_when_it_comes() {
     linked["customer"] = "C-1".into();
     assert_eq!(rig.work(&message("evt_1", &linked)).await, Disposition::Done);
     assert_eq!(status(&rig, "evt_1").await, EventStatus::Parked);
-    assert!(matches!(rig.parked("evt_1").await.unwrap().state, ParkedState::Waiting { .. }));
+    assert!(matches!(rig.parked("evt_1").await.unwrap().state, ParkedState::Waiting(WaitsFor::Document(_))));
     rig.work(&message("evt_2", &json!({ "event": "customer", "customer": "C-1", "at": 1_795_000_000 })))
         .await;
     rig.drain().await;
@@ -391,12 +391,14 @@ struct Faulty {
     after: AtomicUsize,
     /// Commits that panic.
     panics: AtomicUsize,
+    /// What every commit fails with, until it is taken away.
+    refusal: Mutex<Option<Error>>,
 }
 
 impl Faulty {
     fn over(inner: Arc<dyn DocumentStore>) -> Arc<Self> {
         let none = AtomicUsize::default;
-        Arc::new(Self { inner, before: none(), after: none(), panics: none() })
+        Arc::new(Self { inner, before: none(), after: none(), panics: none(), refusal: Mutex::default() })
     }
 }
 
@@ -417,6 +419,9 @@ impl DocumentStore for Faulty {
     }
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         assert!(!is_due(&self.panics), "told to panic");
+        if let Some(refusal) = &*self.refusal.lock().unwrap() {
+            return Err(refusal.repeated());
+        }
         if is_due(&self.before) {
             return Err(Error::unavailable("DynamoDB", "told to fail"));
         }
@@ -462,6 +467,153 @@ async fn failures_follow_the_schedule_then_the_event_is_dead_with_the_reason() {
     rig.drain().await;
     let entry = rig.entry("evt_1").await;
     assert_eq!((entry.status, entry.attempts), (EventStatus::Done, 1));
+}
+
+fn breaker_open() -> Error {
+    Error::new(ErrorCode::BreakerOpen, "erpnext is not called").retry_after(50).of_connector("erpnext")
+}
+
+#[tokio::test]
+async fn an_event_that_meets_an_open_breaker_waits_without_an_attempt_and_is_freed_when_it_closes() {
+    let (rig, faulty) = faulty_rig().await;
+    *faulty.refusal.lock().unwrap() = Some(breaker_open());
+    for n in 0..3 {
+        let event = message(&format!("evt_{n}"), &order("upsert", n, 1));
+        assert_eq!(rig.work(&event).await, Disposition::Done);
+    }
+    let item = rig.parked("evt_1").await.unwrap();
+    assert_eq!(item.state, ParkedState::Waiting(WaitsFor::Connector("erpnext".into())));
+    assert!(
+        item.due.unwrap() >= start() + SignedDuration::from_secs(50),
+        "not before it lets anyone through"
+    );
+    let entry = rig.entry("evt_1").await;
+    assert_eq!((entry.status, entry.attempts), (EventStatus::Parked, 0));
+    assert_eq!(entry.error.unwrap().code, "breaker_open");
+    rig.release.waiting_for(WaitsFor::Connector("shop".into())).await;
+    assert!(rig.queue.take().is_empty(), "another breaker is none of theirs");
+    *faulty.refusal.lock().unwrap() = None;
+    rig.release.waiting_for(WaitsFor::Connector("erpnext".into())).await;
+    rig.drain().await;
+    for n in 0..3 {
+        let id = format!("evt_{n}");
+        assert!(status(&rig, &id).await.is_final());
+        assert_eq!(rig.parked(&id).await, None);
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_breaker_is_looked_at_by_the_sweep_and_dead_after_a_week() {
+    let (rig, faulty) = faulty_rig().await;
+    *faulty.refusal.lock().unwrap() = Some(breaker_open());
+    rig.work(&message("evt_1", &order("upsert", 0, 1))).await;
+    for waits in 0..9 {
+        let item = rig.parked("evt_1").await.unwrap();
+        assert_eq!((item.waits, item.state.name()), (waits, "waiting"));
+        let due = item.due.unwrap();
+        let pause = due.duration_since(rig.clock.now());
+        assert!(
+            pause <= SignedDuration::from_mins(16),
+            "someone has to try, or nobody finds it well: {pause}"
+        );
+        rig.clock.advance(pause);
+        assert_eq!(sweeper(&rig).sweep(Timestamp::MAX).await.unwrap(), Swept::Sent(1));
+        rig.drain().await;
+    }
+    rig.clock.advance(SignedDuration::from_hours(24 * 8));
+    assert_eq!(sweeper(&rig).sweep(Timestamp::MAX).await.unwrap(), Swept::Sent(1));
+    rig.drain().await;
+    let item = rig.parked("evt_1").await.unwrap();
+    assert_eq!((item.state, item.failure.code.as_str()), (ParkedState::Dead, "breaker_open"));
+    assert_eq!(rig.entry("evt_1").await.attempts, 0);
+}
+
+#[tokio::test]
+async fn what_is_not_let_through_is_put_off_ever_longer_without_an_attempt_and_is_never_poison() {
+    let (rig, faulty) = faulty_rig().await;
+    for code in [ErrorCode::ProviderLimited, ErrorCode::OutOfTime] {
+        let id = format!("evt_{}", code.as_str());
+        let event = message(&id, &order("upsert", 0, 1));
+        *faulty.refusal.lock().unwrap() = Some(Error::new(code, "later").retry_after(3));
+        let mut waits = Vec::new();
+        let mut receives = 1;
+        while let Disposition::Again(wait) = rig.worker.work(&received(&event, receives)).await {
+            assert!(wait >= Duration::from_secs(3), "not before its time: {wait:?}");
+            waits.push(wait);
+            receives += 1;
+        }
+        assert_eq!(waits.len(), 7, "{waits:?}");
+        assert!(waits.iter().max().unwrap() > &Duration::from_secs(10), "{waits:?}");
+        let item = rig.parked(&id).await.unwrap();
+        assert_eq!(item.state, ParkedState::Delayed);
+        assert!(item.due.unwrap() >= start() + SignedDuration::from_secs(3));
+        let entry = rig.entry(&id).await;
+        assert_eq!((entry.status, entry.attempts), (EventStatus::Parked, 0));
+    }
+    *faulty.refusal.lock().unwrap() = None;
+    rig.clock.advance(SignedDuration::from_mins(5));
+    assert_eq!(sweeper(&rig).sweep(Timestamp::MAX).await.unwrap(), Swept::Sent(2));
+    rig.drain().await;
+    assert_eq!(rig.parked("evt_provider_limited").await, None);
+}
+
+#[tokio::test]
+async fn a_provider_that_says_when_is_not_asked_sooner() {
+    let (rig, faulty) = faulty_rig().await;
+    let unwell = |seconds| {
+        let error = Error::new(ErrorCode::ProviderUnavailable, "maintenance").retry_after(seconds);
+        *faulty.refusal.lock().unwrap() = Some(error);
+    };
+    let event = message("evt_1", &order("upsert", 0, 1));
+    unwell(600);
+    assert_eq!(rig.work(&event).await, Disposition::Again(Duration::from_secs(600)));
+    assert_eq!(rig.entry("evt_1").await.attempts, 1, "this was an attempt");
+    unwell(7200);
+    assert_eq!(rig.work(&event).await, Disposition::Done);
+    assert_eq!(rig.parked("evt_1").await.unwrap().due, Some(start() + SignedDuration::from_hours(2)));
+}
+
+#[tokio::test]
+async fn what_waits_is_freed_by_the_name_that_the_rule_gave_too() {
+    let rig = Rig::with_documents(&orders(), |store| Arc::new(Renaming(store))).await;
+    for (n, name) in [(1, "C-1"), (2, "Site C-1")] {
+        let mut linked = order("linked", 0, n);
+        linked["customer"] = name.into();
+        linked["order"] = format!("O-{n}").into();
+        rig.work(&message(&format!("evt_{n}"), &linked)).await;
+        assert_eq!(status(&rig, &format!("evt_{n}")).await, EventStatus::Parked);
+    }
+    let customer = json!({ "event": "customer", "customer": "C-1", "at": 1_795_000_000 });
+    rig.work(&message("evt_c", &customer)).await;
+    assert_eq!(rig.queue.take().len(), 2, "those that wait for either name");
+}
+
+/// A store that names documents as it likes.
+struct Renaming(Arc<dyn DocumentStore>);
+
+#[async_trait]
+impl DocumentStore for Renaming {
+    async fn read(&self, key: &DocumentKey) -> Result<Option<Stored>> {
+        self.0.read(key).await
+    }
+    async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
+        self.0.list(query).await
+    }
+    async fn count(&self, doctype: &DocType, filters: &Filters) -> Result<Count> {
+        self.0.count(doctype, filters).await
+    }
+    async fn commit(&self, commit: Commit) -> Result<Committed> {
+        let committed = self.0.commit(commit).await?;
+        let Committed::Now(documents) = committed else { return Ok(committed) };
+        let renamed = documents.into_iter().map(|document| {
+            document.map(|document| Document {
+                key: DocumentKey::new(document.key.doctype.as_str(), format!("Site {}", document.key.name))
+                    .unwrap(),
+                ..document
+            })
+        });
+        Ok(Committed::Now(renamed.collect()))
+    }
 }
 
 #[tokio::test]

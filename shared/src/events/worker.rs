@@ -20,7 +20,10 @@ use crate::{
         Counted, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure, IntegrationLog, Recorded,
     },
     outbound::Origin,
-    parking::{Cargo, MAX_WAIT, ParkedItem, ParkedState, ParkingLot, Release, look_again_after},
+    parking::{
+        Cargo, MAX_WAIT, ParkedItem, ParkedState, ParkingLot, Release, WaitsFor, look_again_after, share,
+        try_again_after,
+    },
     projections::{DocumentChange, Projector, projection},
     queue::{InboundEvent, MAX_QUEUE_DELAY, Message, Queue},
     telemetry::metric::Line,
@@ -28,6 +31,10 @@ use crate::{
 
 /// A message received this often more than it has recorded attempts stops its worker, and is parked unread.
 const POISON_RECEIVES: u32 = 20;
+/// A message that was put off this often is parked instead: its receives without an attempt would look like poison.
+const MAX_PUT_OFF: u32 = 8;
+/// How long an event is put off where the failure does not say.
+const PUT_OFF: SignedDuration = SignedDuration::from_secs(1);
 /// The longest unreadable message that is kept whole, in bytes: longer than any we send, and deflated it fits an item.
 const MAX_UNREADABLE_BYTES: usize = 480 * 1024;
 
@@ -62,6 +69,8 @@ pub enum Disposition {
 pub struct Ports {
     /// Where documents are written.
     pub documents: Arc<dyn DocumentStore>,
+    /// The built-in store, which read models follow: the same, unless documents live elsewhere.
+    pub records: Arc<dyn DocumentStore>,
     /// The Integration Log.
     pub log: Arc<dyn IntegrationLog>,
     /// Whom connectors act as.
@@ -132,7 +141,7 @@ impl EventWorker {
                 Work::Event(job) => {
                     let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
                     let panicked = Error::internal("the worker panicked on this event");
-                    self.settle(*job, Stop::Failed(panicked)).instrument(span).await
+                    self.settle(*job, Stop::Failed(panicked), received.receives).instrument(span).await
                 }
             }
         };
@@ -161,7 +170,7 @@ impl EventWorker {
             warn!(change = ?change, receives = received.receives, "the replay came to nothing");
             return Ok(Disposition::Done);
         };
-        let outcome = self.projector.replay(&*self.ports.documents, projection, change).await?;
+        let outcome = self.projector.replay(&*self.ports.records, projection, change).await?;
         info!(projection = projection.name, document = %change.document, ?outcome, "replayed");
         Ok(Disposition::Done)
     }
@@ -188,7 +197,7 @@ impl EventWorker {
         };
         match attempt.run().await {
             Ok(ended) => self.conclude(&job, &ended, received.receives > 1).await,
-            Err(stop) => self.settle(job, stop).await,
+            Err(stop) => self.settle(job, stop, received.receives).await,
         }
     }
 
@@ -250,12 +259,19 @@ impl EventWorker {
         Ok(received.receives.saturating_sub(attempts) >= POISON_RECEIVES)
     }
 
-    /// What becomes of an event whose attempt did not succeed.
-    async fn settle(&self, job: Job, stop: Stop) -> Result<Disposition> {
+    /// What becomes of an event whose attempt did not succeed, and whose message was received so often.
+    async fn settle(&self, job: Job, stop: Stop, receives: u32) -> Result<Disposition> {
         match stop {
-            Stop::Waiting(document) => self.wait_for(job, document).await,
+            Stop::Waiting(document) => self.wait_for_document(job, document).await,
             Stop::Rejected(error, document) => self.reject(job, &error, document).await,
-            Stop::Failed(error) => self.fail(job, &error).await,
+            Stop::Failed(error) => match error.code() {
+                ErrorCode::BreakerOpen => self.wait_for_breaker(job, &error).await,
+                // It was not its turn: no attempt.
+                ErrorCode::ProviderLimited | ErrorCode::OutOfTime => {
+                    self.put_off(job, &error, receives).await
+                }
+                _ => self.fail(job, &error).await,
+            },
         }
     }
 
@@ -304,12 +320,38 @@ impl EventWorker {
         let delays = self.delays(&job.event.connector).await?;
         let seconds = delays.get(attempts.saturating_sub(1) as usize).filter(|_| error.is_transient());
         let Some(seconds) = seconds else { return self.bury(job, error).await };
-        let wait = Duration::from_secs(u64::from(*seconds));
+        // Not before the provider wants to hear of us again.
+        let seconds = u64::from(*seconds).max(error.retry_after_seconds().unwrap_or(0));
+        let wait = Duration::from_secs(seconds);
         if job.parked.is_none() && wait <= MAX_QUEUE_DELAY {
             return Ok(Disposition::Again(wait));
         }
-        let due = now.saturating_add(SignedDuration::from_secs(i64::from(*seconds))).unwrap_or(now);
+        self.delay(job, SignedDuration::try_from(wait).unwrap_or(MAX_WAIT), error).await
+    }
+
+    /// Parks the event for so long.
+    async fn delay(&self, job: Job, wait: SignedDuration, error: &Error) -> Result<Disposition> {
+        let now = self.ports.clock.now();
+        let due = now.saturating_add(wait.min(MAX_WAIT)).unwrap_or(now);
         self.park(job, ParkedState::Delayed, Some(due), 0, Failure::of(error)).await
+    }
+
+    /// Tries again later what was not let through, each time after a longer wait, and each event after its own: of
+    /// many that are put off at once, the next moment has room for few again.
+    async fn put_off(&self, job: Job, error: &Error, receives: u32) -> Result<Disposition> {
+        let now = self.ports.clock.now();
+        if now.duration_since(parked_since(&job).unwrap_or(now)) > MAX_WAIT {
+            return self.bury(job, error).await;
+        }
+        let told = error.retry_after_seconds().and_then(|seconds| i64::try_from(seconds).ok());
+        let least = told.map_or(PUT_OFF, SignedDuration::from_secs);
+        let pause = PUT_OFF * 2i32.pow(receives.min(MAX_PUT_OFF));
+        let wait = least.saturating_add(share(&job.event.id, receives, pause));
+        info!(code = error.code().as_str(), detail = error.detail(), %wait, "put off");
+        match Duration::try_from(wait) {
+            Ok(wait) if receives < MAX_PUT_OFF && wait <= MAX_QUEUE_DELAY => Ok(Disposition::Again(wait)),
+            _ => self.delay(job, wait, error).await,
+        }
     }
 
     /// The waits between attempts, in seconds; the usual ones for a connector that is gone.
@@ -320,24 +362,42 @@ impl EventWorker {
 
     /// Parks the event until `document` exists. Looks once more after parking, so that a document created in
     /// between, whose creator did not see the parked item yet, is not missed.
-    async fn wait_for(&self, job: Job, document: DocumentKey) -> Result<Disposition> {
-        let now = self.ports.clock.now();
-        // A replay of a dead event begins to wait anew.
-        let waiting = job.parked.as_ref().filter(|item| item.state != ParkedState::Dead);
-        let waits = waiting.map_or(0, |item| item.waits + 1);
-        let parked_at = waiting.map_or(now, |item| item.parked_at);
+    async fn wait_for_document(&self, job: Job, document: DocumentKey) -> Result<Disposition> {
         let missing = Error::new(ErrorCode::ParentMissing, format!("{document} does not exist"));
-        if now.duration_since(parked_at) > MAX_WAIT {
-            return self.bury(job, &missing).await;
-        }
-        let due = now.saturating_add(look_again_after(waits)).unwrap_or(now);
         let id = job.event.id.clone();
-        let state = ParkedState::Waiting { document: document.clone() };
-        let disposition = self.park(job, state, Some(due), waits, Failure::of(&missing)).await?;
+        let again = look_again_after(waits(&job));
+        let disposition = self.wait_for(job, WaitsFor::from(&document), again, &missing).await?;
         if self.ports.documents.get(&document).await?.is_some() {
             self.release.send(vec![id]).await?;
         }
         Ok(disposition)
+    }
+
+    /// Parks the event until the breaker that is open has closed. It was not tried: no attempt. A breaker that closed
+    /// meanwhile, and did not see the parked item yet, leaves it to the sweep, which looks within two minutes.
+    async fn wait_for_breaker(&self, job: Job, error: &Error) -> Result<Disposition> {
+        let connector = error.connector().unwrap_or(&job.event.connector).to_owned();
+        let told = error.retry_after_seconds().and_then(|seconds| i64::try_from(seconds).ok());
+        let closed_for = SignedDuration::from_secs(told.unwrap_or(0));
+        let again = try_again_after(&job.event.id, waits(&job), closed_for);
+        self.wait_for(job, WaitsFor::Connector(connector), again, error).await
+    }
+
+    /// Parks the event until `awaited` has happened, to be looked at after `again` all the same.
+    async fn wait_for(
+        &self,
+        job: Job,
+        awaited: WaitsFor,
+        again: SignedDuration,
+        error: &Error,
+    ) -> Result<Disposition> {
+        let now = self.ports.clock.now();
+        if now.duration_since(parked_since(&job).unwrap_or(now)) > MAX_WAIT {
+            return self.bury(job, error).await;
+        }
+        let due = now.saturating_add(again).unwrap_or(now);
+        let waits = waits(&job);
+        self.park(job, ParkedState::Waiting(awaited), Some(due), waits, Failure::of(error)).await
     }
 
     async fn bury(&self, job: Job, error: &Error) -> Result<Disposition> {
@@ -359,11 +419,7 @@ impl EventWorker {
         let item = ParkedItem {
             id: job.event.id.clone(),
             connector: job.event.connector.clone(),
-            parked_at: job
-                .parked
-                .as_ref()
-                .filter(|item| item.state != ParkedState::Dead)
-                .map_or(job.started_at, |item| item.parked_at),
+            parked_at: parked_since(&job).unwrap_or(job.started_at),
             cargo: Cargo::Event(job.event.clone()),
             state,
             due,
@@ -412,6 +468,16 @@ impl EventWorker {
             .property("document", document.map(ToString::to_string))
             .emit();
     }
+}
+
+/// Since when the event is parked without a break. A replay of a dead one begins anew.
+fn parked_since(job: &Job) -> Option<Timestamp> {
+    job.parked.as_ref().filter(|item| item.state != ParkedState::Dead).map(|item| item.parked_at)
+}
+
+/// How often the event was looked at in vain, if it is parked this time too.
+fn waits(job: &Job) -> u32 {
+    job.parked.as_ref().filter(|item| item.state != ParkedState::Dead).map_or(0, |item| item.waits + 1)
 }
 
 /// The event of a parked item. An unreadable message is tried again: this may be a newer version.

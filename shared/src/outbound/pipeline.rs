@@ -119,7 +119,8 @@ impl Outbound {
         }
         let permit = match self.governor.admit(&call.connector, policy).await {
             Ok(permit) => permit,
-            Err(error) => return Tried::withheld(error),
+            // Whatever waits for the connector to be well again is filed under its name.
+            Err(error) => return Tried::withheld(error.of_connector(&call.connector)),
         };
         // Being admitted takes time.
         let began = Instant::now();

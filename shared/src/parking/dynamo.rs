@@ -1,5 +1,6 @@
 //! The parking on DynamoDB: one item an event, `P#evt_…`, with its body as bytes, in three sparse indexes: by due
-//! time, by state, and by the document it waits for.
+//! time, by state, and by what it waits for. Few events wait for one document; for one breaker perhaps all, so those
+//! are sharded.
 
 use std::collections::HashMap;
 
@@ -12,12 +13,12 @@ use aws_sdk_dynamodb::{
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use jiff::Timestamp;
 
-use super::{Cargo, ParkedItem, ParkedQuery, ParkedState, ParkingLot};
+use super::{Cargo, ParkedItem, ParkedQuery, ParkedState, ParkingLot, WaitsFor};
 use crate::{
     Error, Result,
     clock::rfc3339,
     config::Tables,
-    documents::{DocumentKey, Page},
+    documents::Page,
     dynamo::{Attributes, Item, SHARDS, cursor, failed, json, n, position, s, shard, time, update_refused},
     integration_log::Failure,
     queue::{Body, deflate, inflate},
@@ -57,8 +58,19 @@ fn state_partition(state: &str, shard: u32) -> String {
     format!("{state}#{shard}")
 }
 
-fn wait_partition(document: &DocumentKey) -> String {
-    format!("{}#{}", document.doctype, document.name)
+/// The partition of those that wait for `awaited`, in a shard below [`wait_shards`]. No DocType is empty.
+fn wait_partition(awaited: &WaitsFor, shard: u32) -> String {
+    match awaited {
+        WaitsFor::Document(document) => format!("{}#{}", document.doctype, document.name),
+        WaitsFor::Connector(connector) => format!("#{connector}#{shard}"),
+    }
+}
+
+fn wait_shards(awaited: &WaitsFor) -> u32 {
+    match awaited {
+        WaitsFor::Document(_) => 1,
+        WaitsFor::Connector(_) => SHARDS,
+    }
 }
 
 /// The event without its body, and its body's bytes: JSON would make a body of bytes a third larger.
@@ -113,8 +125,8 @@ fn item_of(parked: &ParkedItem) -> Result<Item> {
         item.insert("dpk".to_owned(), s(due_partition(shard)));
         item.insert("dsk".to_owned(), time(due));
     }
-    if let ParkedState::Waiting { document } = &parked.state {
-        item.insert("wpk".to_owned(), s(wait_partition(document)));
+    if let ParkedState::Waiting(awaited) = &parked.state {
+        item.insert("wpk".to_owned(), s(wait_partition(awaited, shard % wait_shards(awaited))));
         item.insert("wsk".to_owned(), time(parked.parked_at));
     }
     Ok(item)
@@ -301,10 +313,11 @@ impl ParkingLot for DynamoParking {
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
-    async fn waiting_for(&self, document: &DocumentKey, after: Option<String>) -> Result<Page<String>> {
-        let after: Option<(String, String)> = after.as_deref().map(position).transpose()?;
-        let partition = wait_partition(document);
-        let start = after.map(|(id, place)| {
+    async fn waiting_for(&self, awaited: &WaitsFor, after: Option<String>) -> Result<Page<String>> {
+        let after: Option<(u32, Option<(String, String)>)> = after.as_deref().map(position).transpose()?;
+        let (shard, place) = after.unwrap_or_default();
+        let partition = wait_partition(awaited, shard);
+        let start = place.map(|(id, place)| {
             let mut start = key(&id);
             start.extend([("wpk".to_owned(), s(&partition)), ("wsk".to_owned(), s(place))]);
             start
@@ -322,7 +335,8 @@ impl ParkingLot for DynamoParking {
             .await
             .map_err(failed)?;
         let next = match &answer.last_evaluated_key {
-            Some(last) => Some(cursor(&(id_of(last)?, Attributes(last).text("wsk")?))?),
+            Some(last) => Some(cursor(&(shard, Some((id_of(last)?, Attributes(last).text("wsk")?))))?),
+            None if shard + 1 < wait_shards(awaited) => Some(cursor(&(shard + 1, None::<(String, String)>))?),
             None => None,
         };
         let items = answer.items.unwrap_or_default().iter().map(id_of).collect::<Result<_>>()?;

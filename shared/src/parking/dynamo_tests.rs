@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{Cargo, ParkedItem, ParkedQuery, ParkedState, ParkingLot, dynamo::DynamoParking};
+use super::{Cargo, ParkedItem, ParkedQuery, ParkedState, ParkingLot, WaitsFor, dynamo::DynamoParking};
 use crate::{
     documents::DocumentKey,
     integration_log::Failure,
@@ -34,6 +34,10 @@ fn customer() -> DocumentKey {
     DocumentKey::new("Customer", "C-1").unwrap()
 }
 
+fn awaited() -> WaitsFor {
+    WaitsFor::from(&customer())
+}
+
 #[tokio::test]
 async fn an_item_comes_back_as_it_was_parked() {
     let (parking, _dynamo) = parking().await;
@@ -51,7 +55,7 @@ async fn an_item_comes_back_as_it_was_parked() {
         cargo: Cargo::Unreadable { message: "{\"type\":\"webhook.v9\"}".into() },
         ..item("evt_unreadable", "-", ParkedState::Dead)
     };
-    let waiting = item("evt_waiting", "shop", ParkedState::Waiting { document: customer() });
+    let waiting = item("evt_waiting", "shop", ParkedState::Waiting(awaited()));
     for item in [bytes, largest, unreadable, waiting] {
         parking.park(&item).await.unwrap();
         assert_eq!(parking.get(&item.id).await.unwrap(), Some(item));
@@ -81,26 +85,54 @@ async fn what_is_due_is_claimed_once_and_again_later() {
 async fn what_waits_is_found_by_its_document_page_by_page_until_resolved() {
     let (parking, _dynamo) = parking().await;
     for n in 0..130 {
-        let waiting = ParkedState::Waiting { document: customer() };
+        let waiting = ParkedState::Waiting(awaited());
         parking.park(&item(&format!("evt_{n:03}"), "shop", waiting)).await.unwrap();
     }
     parking.remove("evt_000").await.unwrap();
     parking.park(&item("evt_001", "shop", ParkedState::Dead)).await.unwrap();
-    let first = parking.waiting_for(&customer(), None).await.unwrap();
-    let rest = parking.waiting_for(&customer(), first.next).await.unwrap();
+    let first = parking.waiting_for(&awaited(), None).await.unwrap();
+    let rest = parking.waiting_for(&awaited(), first.next).await.unwrap();
     assert_eq!((first.items.len(), rest.items.len(), rest.next), (100, 28, None));
     let mut all = [first.items, rest.items].concat();
     all.sort();
     all.dedup();
     assert_eq!(all.len(), 128);
     let other = DocumentKey::new("Customer", "C-2").unwrap();
-    assert!(parking.waiting_for(&other, None).await.unwrap().items.is_empty());
+    assert!(parking.waiting_for(&WaitsFor::from(&other), None).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn what_waits_for_a_breaker_is_found_page_by_page_and_none_of_another() {
+    let (parking, _dynamo) = parking().await;
+    let breaker = |name: &str| WaitsFor::Connector(name.into());
+    for n in 0..450 {
+        parking
+            .park(&item(&format!("evt_{n}"), "shop", ParkedState::Waiting(breaker("erpnext"))))
+            .await
+            .unwrap();
+    }
+    parking.park(&item("evt_else", "shop", ParkedState::Waiting(breaker("erpnext#1")))).await.unwrap();
+    parking.park(&item("evt_doc", "shop", ParkedState::Waiting(awaited()))).await.unwrap();
+    let (mut found, mut cursor) = (Vec::new(), None);
+    for _ in 0..20 {
+        let page = parking.waiting_for(&breaker("erpnext"), cursor).await.unwrap();
+        found.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    found.sort();
+    found.dedup();
+    assert_eq!((found.len(), cursor), (450, None));
+    assert!(!found.iter().any(|id| id == "evt_else" || id == "evt_doc"));
+    assert!(parking.waiting_for(&breaker("shop"), None).await.unwrap().items.is_empty());
 }
 
 #[tokio::test]
 async fn lists_page_through_states_and_connectors_without_loss() {
     let (parking, _dynamo) = parking().await;
-    let states = [ParkedState::Delayed, ParkedState::Waiting { document: customer() }, ParkedState::Dead];
+    let states = [ParkedState::Delayed, ParkedState::Waiting(awaited()), ParkedState::Dead];
     for n in 0..12 {
         for (s, state) in states.iter().enumerate() {
             let connector = ["bank", "shop", "shopify"][n % 3];

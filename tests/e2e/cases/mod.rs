@@ -5,6 +5,9 @@ mod api;
 mod clients;
 mod crash;
 mod documents;
+pub mod erpnext;
+mod erpnext_outage;
+mod erpnext_storm;
 mod examples;
 mod log;
 mod parking;
@@ -78,4 +81,14 @@ pub fn calm() -> Vec<Case> {
 /// Trials that kill workers, restart the stack, or look at all that the others left: one by one, in this order.
 pub fn disturbing() -> Vec<Case> {
     [storm::cases(), log::cases(), crash::cases(), spec::cases()].into_iter().flatten().collect()
+}
+
+/// Trials on the stack whose documents live on an ERPNext site, side by side.
+pub fn on_a_site() -> Vec<Case> {
+    erpnext::cases()
+}
+
+/// The same, one by one: they have the site fail, or kill workers.
+pub fn disturbing_on_a_site() -> Vec<Case> {
+    [erpnext_outage::cases(), erpnext_storm::cases()].into_iter().flatten().collect()
 }

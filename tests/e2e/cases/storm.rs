@@ -44,7 +44,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// The seed of the `n`th storm, printed: given as the first one's, it sends the same storm again.
-fn seed(name: &str, n: u64) -> u64 {
+pub fn seed(name: &str, n: u64) -> u64 {
     let seed = number("CAUSEWAY_TEST_SEED").map_or_else(|| fastrand::u64(..1_000_000), |first| first + n - 1);
     println!("{name}: CAUSEWAY_TEST_SEED={seed}");
     seed
@@ -66,7 +66,7 @@ fn numbering<'a>(hub: &'a Hub, name: &str) -> (Connector<'a>, String) {
 }
 
 /// Delivers every body `REPEATS` times, in random order, by many senders at once. Returns the ids by body.
-fn deliver_at_random(connector: &Connector<'_>, bodies: &[Value], seed: u64) -> BTreeMap<usize, String> {
+pub fn deliver_at_random(connector: &Connector<'_>, bodies: &[Value], seed: u64) -> BTreeMap<usize, String> {
     let mut deliveries: Vec<usize> = (0..bodies.len()).flat_map(|body| vec![body; REPEATS]).collect();
     fastrand::Rng::with_seed(seed).shuffle(&mut deliveries);
     let (deliveries, ids) = (Mutex::new(deliveries), Mutex::new(BTreeMap::new()));
@@ -88,7 +88,7 @@ fn deliver_at_random(connector: &Connector<'_>, bodies: &[Value], seed: u64) -> 
 
 /// Asserts that every event ended as done, that nothing is parked, and that no message is left.
 #[track_caller]
-fn is_calm(connector: &Connector<'_>, ids: &BTreeMap<usize, String>) {
+pub fn is_calm(connector: &Connector<'_>, ids: &BTreeMap<usize, String>) {
     wait_for("every event to be done", CALM, || {
         let done = connector.log("&status=done").len();
         if done == ids.len() { Ok(()) } else { Err(format!("{done} of {} are done", ids.len())) }
@@ -138,7 +138,7 @@ fn each_event_has_one_effect_however_many_workers_are_killed(hub: &Hub, name: &s
 }
 
 /// Does something while workers are killed, which goes on for some seconds at least.
-fn while_workers_die<T>(hub: &Hub, seed: u64, work: impl FnOnce() -> T) -> T {
+pub fn while_workers_die<T>(hub: &Hub, seed: u64, work: impl FnOnce() -> T) -> T {
     let (result, kills) = workers::kill_during(hub.stack.root(), seed, KILLING, work);
     println!("{kills} workers were killed");
     assert!(kills >= 3, "only {kills} workers were killed: nothing was tried");

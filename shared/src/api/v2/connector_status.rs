@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::connectors::found;
+use super::{breaker::BreakerHealth, connectors::found};
 use crate::{
     Error, Result,
     api::{
@@ -91,7 +91,7 @@ fn seen_url(request: &Request) -> String {
 /// How a connector does.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ConnectorHealth {
-    /// `disabled`; `failing`: its latest event failed; `degraded`: something is dead or failed lately; else `ok`.
+    /// `disabled`; `failing`: its latest event failed, or its breaker is not closed; `degraded`: something is dead or failed lately; else `ok`.
     status: &'static str,
     /// Its latest event, within a day.
     last_event: Option<LatestEvent>,
@@ -101,8 +101,12 @@ pub struct ConnectorHealth {
     rate: EventRate,
     /// What is parked, by state; 500 means that many or more.
     parked: BTreeMap<&'static str, usize>,
-    /// The circuit breaker of its outbound calls; null as long as it makes none.
-    breaker: Option<String>,
+    /// The circuit breaker of its outbound calls; null as long as it made none.
+    breaker: Option<BreakerHealth>,
+    /// How many outbound calls there may be a second, all instances together; null as long as it made none.
+    rate_per_second: Option<f64>,
+    /// Until when the provider asked to be left alone, if it did.
+    paused_until: Option<Time>,
 }
 
 /// An event, in short.
@@ -131,7 +135,7 @@ pub struct EventRate {
     failed: usize,
 }
 
-/// `GET /v2/connectors/{connector}/health`: from the log of the last day and from what is parked.
+/// `GET /v2/connectors/{connector}/health`: from the log of the last day, what is parked, and its outbound calls.
 pub async fn health(call: &Call<'_>) -> Result<One<ConnectorHealth>> {
     let settings = found(call).await?;
     let now = call.services.clock.now();
@@ -143,13 +147,17 @@ pub async fn health(call: &Call<'_>) -> Result<One<ConnectorHealth>> {
         document: None,
         limit: MAX_EVENTS,
     };
-    let (page, parked) =
-        tokio::try_join!(call.services.log.list(&query, None), parked(call, &settings.name))?;
+    let (page, parked, governed) = tokio::try_join!(
+        call.services.log.list(&query, None),
+        parked(call, &settings.name),
+        call.services.governor.status(&settings.name, &settings.outbound)
+    )?;
     let last_event = page.items.first().map(LatestEvent::of);
     let failures: Vec<&EntrySummary> = page.items.iter().filter(|entry| entry.error_code.is_some()).collect();
     let oldest = page.items.last().filter(|_| page.next_before.is_some());
     let since = oldest.map_or(query.from, |entry| entry.received_at);
-    let fails = page.items.first().is_some_and(|entry| entry.error_code.is_some());
+    let breaks = governed.as_ref().is_some_and(|governed| governed.state != "closed");
+    let fails = breaks || page.items.first().is_some_and(|entry| entry.error_code.is_some());
     let dead = parked.get("dead").is_some_and(|count| *count > 0);
     let status = match (settings.enabled, fails, dead || !failures.is_empty()) {
         (false, ..) => "disabled",
@@ -167,7 +175,9 @@ pub async fn health(call: &Call<'_>) -> Result<One<ConnectorHealth>> {
             failed: failures.len(),
         },
         parked,
-        breaker: None,
+        rate_per_second: governed.as_ref().map(|governed| governed.rate_per_second),
+        paused_until: governed.as_ref().and_then(|governed| governed.paused_until).map(Time),
+        breaker: governed.map(BreakerHealth::of),
     }))
 }
 

@@ -87,6 +87,7 @@ pub async fn list(call: &Call<'_>, Query(params): Query<ItemParams>) -> Result<K
 
 /// A page of `query`, from the cache or from the read models, in its envelope.
 pub async fn found(call: &Call<'_>, query: &ItemQuery) -> Result<Cached> {
+    let queries = call.services.queries()?;
     let policy =
         CachePolicy { name: "items", ttl: DEFAULT_TTL, depends_on: &DEPENDS_ON, single_flight: false };
     let today = call.services.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
@@ -103,7 +104,7 @@ pub async fn found(call: &Call<'_>, query: &ItemQuery) -> Result<Cached> {
     .map_err(Error::internal)?;
     let permissions = call.principal()?.fingerprint();
     let compute = || async {
-        let page = call.services.items.find(query).await?;
+        let page = queries.items.find(query).await?;
         let items: Vec<Value> = page.items.iter().map(PosItem::to_json).collect();
         let mut end = json!({ "next": page.next });
         if page.partial {

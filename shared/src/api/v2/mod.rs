@@ -1,5 +1,6 @@
 //! Version 2: resources, a file each.
 
+mod breaker;
 pub mod calls;
 pub mod connector_status;
 pub mod connectors;

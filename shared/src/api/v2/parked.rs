@@ -13,7 +13,7 @@ use crate::{
     },
     id::IdKind,
     integration_log::{Failure, redact},
-    parking::{Cargo, ParkedItem, ParkedQuery, ParkedState},
+    parking::{Cargo, ParkedItem, ParkedQuery, ParkedState, WaitsFor},
 };
 
 /// The longest reason for giving an event up.
@@ -32,10 +32,12 @@ pub struct ParkedView {
     change: Option<ChangeView>,
     /// When it was accepted.
     received_at: Option<Time>,
-    /// `delayed` (until a time), `waiting` (for a document), `dead` (for you).
+    /// `delayed` (until a time), `waiting` (for a document, or for a provider to be well again), `dead` (for you).
     state: &'static str,
     /// The document it waits for.
     waiting_for: Option<DocumentReference>,
+    /// The connector it waits for: its provider failed too often, and its circuit breaker is open.
+    waiting_for_connector: Option<String>,
     /// When it was parked first.
     parked_at: Time,
     /// When it is looked at next.
@@ -95,7 +97,7 @@ pub struct ParkedParams {
 pub enum State {
     /// Until a time.
     Delayed,
-    /// For a document.
+    /// For a document, or for a provider to be well again.
     Waiting,
     /// For you.
     Dead,
@@ -193,9 +195,10 @@ impl ParkedView {
             }),
             Cargo::Event(_) | Cargo::Unreadable { .. } => None,
         };
-        let waiting_for = match &item.state {
-            ParkedState::Waiting { document } => Some(document.into()),
-            _ => None,
+        let (waiting_for, waiting_for_connector) = match &item.state {
+            ParkedState::Waiting(WaitsFor::Document(document)) => (Some(document.into()), None),
+            ParkedState::Waiting(WaitsFor::Connector(connector)) => (None, Some(connector.clone())),
+            _ => (None, None),
         };
         Self {
             id: item.id.clone(),
@@ -205,6 +208,7 @@ impl ParkedView {
             received_at: event.map(|event| Time(event.received_at)),
             state: item.state.name(),
             waiting_for,
+            waiting_for_connector,
             parked_at: Time(item.parked_at),
             due: item.due.map(Time),
             error: item.failure.clone(),

@@ -79,13 +79,14 @@ impl JsonSchema for SalesView {
 
 /// `GET /v2/reports/sales`.
 pub async fn sales(call: &Call<'_>, Query(params): Query<SalesParams>) -> Result<Kept<OneOf<SalesView>>> {
+    let queries = call.services.queries()?;
     let now = call.services.clock.now();
     let to_date = params.to_date.map_or_else(|| now.to_zoned(TimeZone::UTC).date(), |day| day.0);
     let query = SalesQuery { company: params.company, from_date: params.from_date.0, to_date: Some(to_date) };
     let policy = CachePolicy { name: "sales", ttl: REPORT_TTL, depends_on: &DEPENDS_ON, single_flight: true };
     let arguments = [query.company.as_str(), &query.from_date.to_string(), &to_date.to_string()];
     let permissions = call.principal()?.fingerprint();
-    let compute = || async { Ok(json!({ "data": call.services.sales.read(&query).await?.to_json() })) };
+    let compute = || async { Ok(json!({ "data": queries.sales.read(&query).await?.to_json() })) };
     let cached = call.services.cache.get_or_compute(&policy, &arguments, &permissions, compute).await?;
     Ok(Kept::of(cached, now))
 }

@@ -15,8 +15,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Site, SiteError};
-use crate::{Error, ErrorCode, clock::Clock, outbound::CallFailure};
+use super::{Exception, Site, SiteError};
+use crate::{Error, ErrorCode, clock::Clock};
 
 /// What is tried besides reading.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -134,10 +134,12 @@ impl Check<'_> {
     }
 }
 
+/// What did not work, and what may be done about it.
 fn failed(error: SiteError) -> Seen {
-    let was_sent = matches!(error, SiteError::Call(CallFailure::Unknown(_)) | SiteError::Refused(_));
+    let is_permission = error.is(&Exception::Permission);
     let error = Error::from(error);
     let hint = match error.code() {
+        _ if is_permission => "Give the user a role that may do this; docs/erpnext.md says which.",
         ErrorCode::CredentialsRefused => {
             "Make a new API key for the user (User, Settings, API Access) and give both halves of it."
         }
@@ -145,11 +147,11 @@ fn failed(error: SiteError) -> Seen {
         ErrorCode::ProviderLimited => {
             "The site's rate limit is used up: wait, or raise it in its site_config.json."
         }
-        ErrorCode::ProviderRefused => {
-            "Give the user a role that may do this; docs/erpnext.md lists what is needed."
+        ErrorCode::ProviderUnavailable => "Is the URL right, the site up, and its certificate valid?",
+        ErrorCode::OutcomeUnknown => {
+            "The connection broke, or something before the site answered in its place."
         }
-        _ if was_sent => "Look at the site's Error Log, and at what stands before the site.",
-        _ => "Is the URL right, the site up, and its certificate valid?",
+        _ => "The site's Error Log may say more.",
     };
     Seen::failed(error.causes(), hint)
 }
