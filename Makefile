@@ -8,7 +8,7 @@ CAUSEWAY := .venv/bin/python local/causeway.py
 CHECKS := .venv/bin/python local/checks.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean status deploy seed tour logs replay-dead watch test lint unit e2e bench preflight venv venv-dev ci-deps
+.PHONY: help up down clean status deploy seed tour logs replay-dead watch test lint unit e2e bench check-erpnext preflight venv venv-dev ci-deps
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ e2e: venv-dev ## End-to-end tests: the real binaries on a local stack of their o
 bench: venv ## Time, AWS cost, start-up and throughput, as in docs/benchmarks.md
 	@cargo build --release --workspace
 	@cargo bench --workspace --bench ingest --bench signature --bench units --bench read_models --bench start --bench load --bench api
+
+check-erpnext: ## Try what an ERPNext site can do (ERPNEXT_URL, ERPNEXT_KEY, ERPNEXT_SECRET; WRITE=1, SUBMIT=1, SETUP=DocType,…)
+	@cargo build --quiet --workspace --bin check-erpnext
+	@target/debug/check-erpnext
 
 preflight:
 	@$(PYTHON) local/preflight.py

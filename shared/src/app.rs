@@ -23,6 +23,7 @@ use crate::{
     events::{EventWorker, Ports},
     integration_log::{IntegrationLog, dynamo::DynamoLog},
     lease::dynamo::DynamoLeases,
+    outbound::call_log::dynamo::DynamoCallLog,
     parking::{Discard, ParkingLot, Release, Replay, Sweeper, dynamo::DynamoParking},
     projections::{Projector, ReadModels, dynamo::DynamoReadModels, items::ItemSearch, sales::SalesReport},
     queue::{Queue, sqs::SqsQueue},
@@ -97,6 +98,7 @@ struct Adapters {
     documents: Arc<dyn DocumentStore>,
     directory: Arc<Directory>,
     log: Arc<dyn IntegrationLog>,
+    calls: Arc<DynamoCallLog>,
     parking: Arc<dyn ParkingLot>,
     queue: Arc<dyn Queue>,
     release: Release,
@@ -114,6 +116,7 @@ impl Adapters {
             directory: Arc::new(Directory::new(Arc::clone(&documents), Arc::clone(&clock))),
             documents,
             log: Arc::new(DynamoLog::new(dynamo.clone(), tables.clone(), Arc::clone(&clock))),
+            calls: Arc::new(DynamoCallLog::new(dynamo.clone(), &tables.logs, Arc::clone(&clock))),
             clock,
             parking,
             queue,
@@ -165,7 +168,7 @@ pub async fn worker() -> Result<WorkerFunction> {
     let config = WorkerConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, documents, directory, log, parking, queue, release } =
+    let Adapters { clock, documents, directory, log, calls, parking, queue, release } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
     let connectors =
         ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&documents)), Arc::clone(&clock));
@@ -176,7 +179,7 @@ pub async fn worker() -> Result<WorkerFunction> {
     warm(&aws, touch_documents(&*documents)).await;
     let ports = Ports { documents, directory, log, parking, queue: Arc::clone(&queue), clock };
     let worker = Arc::new(EventWorker::new(ports, connectors, release, projector));
-    Ok(WorkerFunction { worker, sweeper, queue, dead_letter_arn: config.events_dlq_arn })
+    Ok(WorkerFunction { worker, sweeper, queue, call_log: calls, dead_letter_arn: config.events_dlq_arn })
 }
 
 /// The `document-events` function.
@@ -198,7 +201,7 @@ pub async fn api() -> Result<Api> {
     let config = ApiConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, documents, directory, log, parking, release, .. } =
+    let Adapters { clock, documents, directory, log, calls, parking, release, .. } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url);
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
@@ -237,6 +240,8 @@ pub async fn api() -> Result<Api> {
         accounts,
         keyring,
         log,
+        calls: calls.clone(),
+        call_log: calls,
         parking,
         release,
         replay,

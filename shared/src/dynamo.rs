@@ -1,6 +1,6 @@
 //! What the DynamoDB adapters share: items, attributes, and what a failed call means.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
         update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     },
     primitives::Blob,
-    types::{AttributeValue, CancellationReason, KeysAndAttributes, Update},
+    types::{AttributeValue, CancellationReason, KeysAndAttributes, PutRequest, Update, WriteRequest},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -26,6 +26,9 @@ pub type Item = HashMap<String, AttributeValue>;
 
 /// Shards of an index whose natural key would be one partition: each takes 1,000 writes a second.
 pub const SHARDS: u32 = 4;
+
+/// DynamoDB bills writes by so many bytes, those in a transaction twice.
+pub const WRITE_UNIT: usize = 1024;
 
 /// The largest body of an item we write, in bytes: an item is at most 400 KB.
 pub const MAX_ITEM_BODY_BYTES: usize = 380 * 1024;
@@ -202,6 +205,65 @@ pub async fn batch_get(
     Ok(items)
 }
 
+/// Items put in one request, the most DynamoDB takes.
+const PUT_BATCH: usize = 25;
+/// The wait before a batch is asked again for what it left out, which means throttling; it doubles each time.
+const PUT_WAIT: Duration = Duration::from_millis(50);
+
+/// What a batch left unwritten.
+#[derive(Debug)]
+pub struct Unwritten {
+    /// How many items, at most.
+    pub items: usize,
+    /// Why.
+    pub why: Error,
+}
+
+/// Puts `items`, whose keys are distinct, in any order. What is left out is tried again a few times; at the first
+/// failure nothing more is tried.
+pub async fn batch_put(client: &Client, table: &str, items: Vec<Item>) -> Result<(), Unwritten> {
+    let mut left = items.len();
+    for chunk in items.chunks(PUT_BATCH) {
+        until_taken(chunk.to_vec(), |open| put_once(client, table, open))
+            .await
+            .map_err(|(open, why)| Unwritten { items: left - chunk.len() + open, why })?;
+        left -= chunk.len();
+    }
+    Ok(())
+}
+
+/// Hands `open` to `put`, then what it gives back, until nothing is left; else how many are, and why.
+async fn until_taken<F>(mut open: Vec<Item>, put: impl Fn(Vec<Item>) -> F) -> Result<(), (usize, Error)>
+where
+    F: Future<Output = Result<Vec<Item>>>,
+{
+    let mut wait = PUT_WAIT;
+    for round in 1..=MAX_ROUNDS {
+        let count = open.len();
+        open = put(open).await.map_err(|why| (count, why))?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        if round < MAX_ROUNDS {
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+    }
+    Err((open.len(), Error::unavailable("DynamoDB", "a batch was left unfinished")))
+}
+
+/// One request; gives back what was left out.
+async fn put_once(client: &Client, table: &str, items: Vec<Item>) -> Result<Vec<Item>> {
+    let requests = items.into_iter().map(|item| {
+        let put = PutRequest::builder().set_item(Some(item)).build().map_err(Error::internal)?;
+        Ok(WriteRequest::builder().put_request(put).build())
+    });
+    let requests = HashMap::from([(table.to_owned(), requests.collect::<Result<Vec<_>>>()?)]);
+    let answer = client.batch_write_item().set_request_items(Some(requests)).send().await.map_err(failed)?;
+    let left = answer.unprocessed_items.unwrap_or_default().into_values().flatten();
+    Ok(left.filter_map(|request| request.put_request).map(|put| put.item).collect())
+}
+
 /// What a failed call means: DynamoDB refused what we sent (a defect), or it is not available.
 pub fn failed<E>(error: SdkError<E>) -> Error
 where
@@ -290,5 +352,28 @@ mod tests {
             counts[shard(&format!("evt_{i}")) as usize] += 1;
         }
         assert!(counts.iter().all(|count| (200..300).contains(count)), "{counts:?}");
+    }
+
+    fn numbered(count: usize) -> Vec<Item> {
+        (0..count).map(|number| HashMap::from([("pk".to_owned(), n(number))])).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_batch_leaves_out_is_put_again() {
+        let sizes = std::sync::Mutex::new(Vec::new());
+        let put = |mut open: Vec<Item>| {
+            sizes.lock().unwrap().push(open.len());
+            async move { Ok(open.split_off(2.min(open.len()))) }
+        };
+        until_taken(numbered(5), put).await.unwrap();
+        assert_eq!(*sizes.lock().unwrap(), [5, 3, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_is_never_taken_whole_is_given_up_with_what_is_left() {
+        let put = |mut open: Vec<Item>| async move { Ok(open.split_off(1)) };
+        let (left, why) = until_taken(numbered(9), put).await.unwrap_err();
+        assert_eq!(left, 9 - MAX_ROUNDS);
+        assert_eq!(why.code(), crate::ErrorCode::DependencyUnavailable);
     }
 }

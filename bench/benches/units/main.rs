@@ -3,6 +3,7 @@
 //! The production code runs against a DynamoDB in this process that reports capacity as AWS does; an interceptor
 //! in the client adds it up. The prices and the durations that are stated, not measured, are in [`prices`].
 
+mod calls;
 mod database;
 mod guards;
 mod mark;
@@ -47,7 +48,7 @@ impl Measured {
     }
 
     fn shown(&self) -> impl Iterator<Item = &(String, Tally)> {
-        self.paths.iter().filter(|(name, _)| !name.starts_with(['-', '+']) && !name.starts_with(API))
+        self.paths.iter().filter(|(name, _)| !name.starts_with(['-', '+', '>']) && !name.starts_with(API))
     }
 
     fn guards(&self) -> impl Iterator<Item = (&str, &Tally)> {
@@ -207,6 +208,18 @@ fn guards(measured: &Measured) {
     table.print();
 }
 
+/// What logging the calls to providers costs, an event.
+fn calls(measured: &Measured) {
+    let mut table = Table::new(["of the call log", "DynamoDB calls", "WRU", "RRU", "log bytes"]);
+    for (name, tally) in &measured.paths {
+        let Some(name) = name.strip_prefix(calls::PREFIX) else { continue };
+        let figures =
+            [sum(&tally.calls, "DynamoDB"), sum(&tally.writes, ""), sum(&tally.reads, ""), tally.log_bytes];
+        table.row([name.to_owned()].into_iter().chain(figures.map(figure)));
+    }
+    table.print();
+}
+
 fn goals(measured: &Measured) -> Result<(), Failed> {
     let (insert, update) = (measured.get("insert")?, measured.get("update")?);
     let parked = measured.get("parked: its parent is missing")?;
@@ -258,6 +271,8 @@ fn report(measured: &Measured) -> Result<(), Failed> {
     goals(measured)?;
     println!();
     guards(measured);
+    println!();
+    calls(measured);
     println!("\nRequests to the API, in a DocType of 100 documents:\n");
     api(measured);
     println!("\nItem sizes, by attribute:");

@@ -17,6 +17,7 @@ use aws_sdk_dynamodb::{
     error::BoxError,
     operation::{
         batch_get_item::{BatchGetItemInput, BatchGetItemOutput},
+        batch_write_item::{BatchWriteItemInput, BatchWriteItemOutput},
         delete_item::{DeleteItemInput, DeleteItemOutput},
         get_item::{GetItemInput, GetItemOutput},
         put_item::{PutItemError, PutItemInput, PutItemOutput},
@@ -163,7 +164,7 @@ impl Intercept for Interceptor {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         ask!(context, GetItemInput, QueryInput, PutItemInput, UpdateItemInput, DeleteItemInput);
-        ask!(context, TransactWriteItemsInput, BatchGetItemInput);
+        ask!(context, TransactWriteItemsInput, BatchGetItemInput, BatchWriteItemInput);
         Ok(())
     }
 
@@ -179,6 +180,9 @@ impl Intercept for Interceptor {
                 answer!(self.0, output, false, GetItemOutput, QueryOutput);
                 answer!(self.0, output, true, PutItemOutput, UpdateItemOutput, DeleteItemOutput);
                 if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
+                    self.0.consumed(true, output.consumed_capacity());
+                }
+                if let Some(output) = output.downcast_ref::<BatchWriteItemOutput>() {
                     self.0.consumed(true, output.consumed_capacity());
                 }
                 if let Some(output) = output.downcast_ref::<BatchGetItemOutput>() {

@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
-    guards,
+    calls, guards,
     mark::Mark,
     meter::item_bytes,
     stack::{Failed, Stack},
@@ -300,5 +300,6 @@ pub async fn drive() -> Result<(), Failed> {
     run.parking().await?;
     run.failures().await?;
     run.api().await?;
-    guards::drive(&run.stack).await
+    guards::drive(&run.stack).await?;
+    calls::drive(&run.stack).await
 }

@@ -55,6 +55,7 @@ use crate::{
     error::Kind,
     etag::{Condition, ETag},
     integration_log::IntegrationLog,
+    outbound::{CallLog, call_log::Calls},
     parking::{Discard, ParkingLot, Release, Replay},
     projections::{items::ItemSearch, sales::SalesReport},
     rate_limit::Decision,
@@ -76,6 +77,10 @@ pub struct Services {
     pub keyring: Keyring,
     /// The Integration Log.
     pub log: Arc<dyn IntegrationLog>,
+    /// The calls to providers that were logged.
+    pub calls: Arc<dyn Calls>,
+    /// Where those that requests make are noted.
+    pub call_log: Arc<dyn CallLog>,
     /// What is parked.
     pub parking: Arc<dyn ParkingLot>,
     /// Frees what waits for a document.
@@ -104,6 +109,10 @@ pub struct Api {
 }
 
 impl HttpFunction for Api {
+    fn call_log(&self) -> Option<&dyn CallLog> {
+        Some(&*self.services.call_log)
+    }
+
     async fn handle(&self, request: &Request) -> Response {
         let started_at = self.services.clock.now();
         let path = v1::address(request);

@@ -39,7 +39,7 @@ fn need(route: &Route) -> Need {
         (_, ["v2", "me"] | ["api", "method", "frappe.auth.get_logged_user"]) => Need::Key,
         (_, ["v2", "api-keys" | "users" | "roles", ..]) => Need::ManageUsers,
         (_, ["v2", "connectors", ..]) => Need::ManageConnectors,
-        ("GET", ["v2", "integration-logs" | "parked", ..]) => Need::ReadOperations,
+        ("GET", ["v2", "integration-logs" | "calls" | "parked", ..]) => Need::ReadOperations,
         (_, ["v2", "parked", ..]) => Need::Replay,
         (_, ["v2", "items"]) => Need::Read("Item"),
         (_, ["v2", "reports", "sales"]) => Need::Read("Sales Invoice"),

@@ -10,6 +10,7 @@ use crate::{
     cache::{Cache, dynamo::DynamoCache},
     clock::Clock,
     connectors::ConnectorRepository,
+    outbound::call_log::dynamo::DynamoCallLog,
     parking::{Discard, Replay},
     projections::{dynamo::DynamoReadModels, items::ItemSearch, sales::SalesReport},
     rate_limit::{FailedAuthentications, Limits, RateLimiter, dynamo::DynamoCounters},
@@ -50,6 +51,7 @@ impl Site {
         };
         let models =
             Arc::new(DynamoReadModels::new(rig.dynamo.client.clone(), &rig.dynamo.tables, clock.clone()));
+        let calls = Arc::new(DynamoCallLog::new(rig.dynamo.client.clone(), "logs", clock.clone()));
         let services = Services {
             connectors: ConnectorRepository::new(documents.clone()),
             accounts: Accounts::new(documents.clone(), directory.clone()),
@@ -57,6 +59,8 @@ impl Site {
             directory,
             documents,
             log: rig.ports.log.clone(),
+            calls: calls.clone(),
+            call_log: calls,
             parking: rig.ports.parking.clone(),
             release: rig.release.clone(),
             replay: Replay::new(rig.release.clone(), rig.ports.log.clone()),

@@ -10,7 +10,8 @@ use super::{
     site,
     v1::{auth, client, point_of_sale, resource, service},
     v2::{
-        connector_status, connectors, documents, items, keys, logs, me, parked, reports, roles, root, users,
+        calls, connector_status, connectors, documents, items, keys, logs, me, parked, reports, roles, root,
+        users,
     },
 };
 #[cfg(test)]
@@ -123,6 +124,9 @@ pub const ROUTES: &[Route] = routes! {
     "Operations" {
         GET  "/v2/integration-logs" ReadOperations List logs::list, "Lists events, newest first";
         GET  "/v2/integration-logs/{id}" ReadOperations Read logs::get, "Gets an event's life", [LogNotFound];
+        GET  "/v2/calls" ReadOperations List calls::list, "Lists calls to providers, newest first";
+        GET  "/v2/calls/{owner}" ReadOperations Read calls::get,
+            "Gets the calls made for an event, a job or a request", [LogNotFound];
         GET  "/v2/parked" ReadOperations List parked::list, "Lists what is parked";
         POST "/v2/parked/replay" Replay Write parked::replay_all, "Gives a page of parked events another go";
         GET  "/v2/parked/{id}" ReadOperations Read parked::get, "Gets a parked event", [ParkedNotFound];

@@ -64,7 +64,7 @@ impl Exception {
             "PermissionError" => Self::Permission,
             "DoesNotExistError" | "PageDoesNotExistError" => Self::DoesNotExist,
             "LinkValidationError" | "CancelledLinkError" => Self::LinkMissing,
-            "DuplicateEntryError" | "NameError" => Self::DuplicateEntry,
+            "DuplicateEntryError" => Self::DuplicateEntry,
             "UniqueValidationError" => Self::UniqueValidation,
             "TimestampMismatchError" => Self::TimestampMismatch,
             "DocumentLockedError" => Self::Locked,
@@ -72,7 +72,8 @@ impl Exception {
             "LinkExistsError" => Self::LinkExists,
             "MandatoryError" => Self::Mandatory,
             "DataError" => Self::Data,
-            "ValidationError" => Self::Validation,
+            // A name that no document may have.
+            "ValidationError" | "NameError" => Self::Validation,
             "RateLimitExceededError" | "TooManyRequestsError" => Self::RateLimit,
             "QueryTimeoutError" | "QueryDeadlockError" => Self::QueryTimeout,
             "SessionBootFailed" | "SessionStopped" | "InReadOnlyMode" => Self::NotReady,

@@ -6,6 +6,7 @@
 //! [`Refusal`], everything else that goes wrong as the pipeline's own failure, which says whether the call may have
 //! had its effect.
 
+pub mod check;
 pub mod credentials;
 mod exception;
 pub mod mapper;
@@ -25,7 +26,7 @@ pub mod time;
 
 pub use credentials::Authorise;
 pub use exception::{Exception, Refusal};
-pub use policy::PolicySource;
+pub use policy::{ConnectorPolicy, PolicySource};
 pub use provider::{ERPNEXT, ErpnextProvider};
 pub use query::SiteQuery;
 pub use site::{Site, SiteConfig, SiteError, Versions};

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::Method;
+use http::{HeaderMap, Method, Response};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -244,6 +244,14 @@ impl Site {
         user.await.cloned()
     }
 
+    /// The headers that come with its answers: its clock, and what is left of its limits.
+    pub async fn headers(&self) -> Result<HeaderMap, SiteError> {
+        let args = Value::Object(Map::new());
+        let request = SiteRequest::method("frappe.auth.get_logged_user", args, Repeat::Safe);
+        let answer = self.answer(&request.map_err(unsent)?).await?;
+        Ok(answer.headers().clone())
+    }
+
     /// The versions of its apps.
     pub async fn versions(&self) -> Result<Versions, SiteError> {
         let answer = self.call("frappe.utils.change_log.get_versions", Map::new(), Repeat::Safe).await?;
@@ -294,9 +302,14 @@ impl Site {
         }
     }
 
+    async fn send(&self, request: &SiteRequest) -> Result<Map, SiteError> {
+        let answer = self.answer(request).await?;
+        serde_json::from_slice(answer.body()).map_err(|_| self.unknown())
+    }
+
     /// Sends `request`, once more where the site does not know its credentials and there are others: whoever it does
     /// not know, it does nothing for.
-    async fn send(&self, request: &SiteRequest) -> Result<Map, SiteError> {
+    async fn answer(&self, request: &SiteRequest) -> Result<Response<Vec<u8>>, SiteError> {
         let authorization = self.credentials.authorization().await.map_err(unsent)?;
         let mut answer = self.attempt(request, &authorization).await?;
         if answer.response.status() == http::StatusCode::UNAUTHORIZED
@@ -308,7 +321,7 @@ impl Site {
             let refusal = Refusal::read(answer.response.status().as_u16(), answer.response.body());
             return Err(SiteError::Refused(Refusal { after_unknown: answer.after_unknown, ..refusal }));
         }
-        serde_json::from_slice(answer.response.body()).map_err(|_| self.unknown())
+        Ok(answer.response)
     }
 
     async fn attempt(

@@ -10,7 +10,7 @@ use tokio::{task::JoinSet, time::Instant};
 use tracing::{error, warn};
 
 use super::{Disposition, EventWorker, Received};
-use crate::queue::Queue;
+use crate::{outbound::Origin, queue::Queue};
 
 /// A message received more often than this may be one that kills its worker.
 const SUSPECT_RECEIVES: u32 = 3;
@@ -81,7 +81,9 @@ async fn side_by_side(
 async fn guarded(worker: &Arc<EventWorker>, message: &Received, deadline: Instant) -> Disposition {
     let work = {
         let (worker, message) = (Arc::clone(worker), message.clone());
-        tokio::spawn(async move { worker.work(&message).await })
+        // Until the worker knows which event it is about, calls would be the message's.
+        let origin = Origin { owner: message.message_id.clone(), deadline };
+        tokio::spawn(origin.scope(async move { worker.work(&message).await }))
     };
     let abort = work.abort_handle();
     match tokio::time::timeout_at(deadline, work).await {

@@ -19,6 +19,7 @@ use crate::{
     integration_log::{
         Counted, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure, IntegrationLog, Recorded,
     },
+    outbound::Origin,
     parking::{Cargo, MAX_WAIT, ParkedItem, ParkedState, ParkingLot, Release, look_again_after},
     projections::{DocumentChange, Projector, projection},
     queue::{InboundEvent, MAX_QUEUE_DELAY, Message, Queue},
@@ -143,7 +144,8 @@ impl EventWorker {
             Work::Nothing => Ok(Disposition::Done),
             Work::Event(job) => {
                 let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
-                self.advance(received, *job).instrument(span).await
+                let id = job.event.id.clone();
+                Origin::owned_by(&id, self.advance(received, *job)).instrument(span).await
             }
             Work::Change(change) => self.project(received, &change).await,
         }

@@ -1,7 +1,9 @@
 //! The Integration Log on DynamoDB: one item an event, `E#evt_…`, and a row for each failed attempt, `A#evt_…`.
 //!
 //! The item is the dedupe marker too: `completion` is the conditional update that ends an event, alone or in
-//! the transaction of its effect. The index is by connector, day and shard, newest last.
+//! the transaction of its effect. Lists go through the index [by day](by_day). The calls that were made for an event
+//! are in the partition of its failed attempts: the [call log](crate::outbound::call_log)'s, whose sort keys are
+//! greater than any time.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,12 +13,12 @@ use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
     types::{AttributeValue, Delete, ReturnValue, TransactWriteItem, Update},
 };
-use futures::future::try_join_all;
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::Timestamp;
 
 use super::{
     Counted, Entry, EntrySummary, EventCompletion, EventFacts, EventStatus, FailedAttempt, Failure,
-    IntegrationLog, LogPage, LogPosition, LogQuery, PastAttempt, RETENTION, Recorded,
+    IntegrationLog, LogPage, LogPosition, LogQuery, PastAttempt, Placed, RETENTION, Recorded,
+    by_day::{self, ByDay, Span, place_of},
 };
 use crate::{
     Error, Result,
@@ -24,16 +26,17 @@ use crate::{
     config::Tables,
     documents::{DocumentKey, dynamo::RETURN_OLD},
     dynamo::{
-        Attributes, Item, SHARDS, alone, body_within, cancellation, condition_failed, failed, n, s, shard,
-        size, time,
+        Attributes, Item, WRITE_UNIT, alone, body_within, cancellation, condition_failed, failed, n, s, size,
+        time,
     },
     parking,
 };
 
-/// The most index entries one list reads; what is left is said with a position to go on from.
-const MAX_READ: usize = 5_000;
 /// The most failed attempts an entry shows.
 const MAX_HISTORY: i32 = 100;
+
+/// How the sort keys of calls begin, which share the partition `A#…` with failed attempts.
+pub const CALLS: &str = "C#";
 
 /// The Integration Log in DynamoDB.
 pub struct DynamoLog {
@@ -47,25 +50,11 @@ pub fn key(id: &str) -> Item {
     HashMap::from([("pk".to_owned(), s(format!("E#{id}"))), ("sk".to_owned(), s("E"))])
 }
 
-fn partition(connector: &str, day: Date, shard: u32) -> String {
-    format!("{connector}#{day}#{shard}")
-}
-
-fn place(received_at: Timestamp, id: &str) -> String {
-    format!("{}#{id}", rfc3339(received_at))
-}
-
-fn day_of(at: Timestamp) -> Date {
-    at.to_zoned(TimeZone::UTC).date()
-}
-
 fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
-/// DynamoDB bills writes by the kilobyte, those in a transaction twice: an entry stays within one.
-const WRITE_UNIT: usize = 1024;
-/// Bytes of an entry besides its id and what the update sets: key names, sort key, prefix, attempts, `body`,
+/// Bytes of an entry, which stays within a write unit, besides its id and what the update sets: key names, sort key, prefix, attempts, `body`,
 /// and an error that an earlier attempt may have left.
 const UNSEEN_BYTES: usize = 64;
 /// What a body gets at least, whatever else is in the entry.
@@ -100,9 +89,9 @@ impl Expression {
         self.set("secret", s(&facts.secret));
         self.set("body_bytes", n(facts.body_bytes));
         self.body.clone_from(&facts.redacted_body);
-        let partition = partition(&facts.connector, day_of(facts.received_at), shard(&facts.id));
-        self.set("lpk", s(partition));
-        self.set("lsk", s(place(facts.received_at, &facts.id)));
+        let [lpk, lsk] = by_day::attributes(&facts.connector, facts.received_at, &facts.id, &facts.id);
+        self.set("lpk", lpk);
+        self.set("lsk", lsk);
     }
 
     fn document(&mut self, document: Option<&DocumentKey>) {
@@ -262,52 +251,15 @@ impl DynamoLog {
             .client
             .query()
             .table_name(&self.tables.logs)
-            .key_condition_expression("pk = :p")
+            .key_condition_expression("pk = :p AND sk < :calls")
             .expression_attribute_values(":p", s(format!("A#{id}")))
+            .expression_attribute_values(":calls", s(CALLS))
             .scan_index_forward(false)
             .limit(MAX_HISTORY)
             .send()
             .await
             .map_err(failed)?;
         answer.items.unwrap_or_default().iter().rev().map(past_attempt).collect()
-    }
-
-    /// The entries of one day before `before`, newest first, and whether there are more.
-    async fn day(
-        &self,
-        query: &LogQuery,
-        day: Date,
-        before: &str,
-        from: &str,
-    ) -> Result<(Vec<EntrySummary>, bool)> {
-        let shards = (0..SHARDS).map(|shard| {
-            self.client
-                .query()
-                .table_name(&self.tables.logs)
-                .index_name("by_connector_day")
-                .key_condition_expression("lpk = :p AND lsk BETWEEN :from AND :before")
-                .expression_attribute_values(":p", s(partition(&query.connector, day, shard)))
-                .expression_attribute_values(":from", s(from))
-                .expression_attribute_values(":before", s(before))
-                .scan_index_forward(false)
-                .limit(i32::try_from(query.limit + 1).unwrap_or(i32::MAX))
-                .send()
-        });
-        let mut more = false;
-        let mut entries = Vec::new();
-        for answer in try_join_all(shards).await.map_err(failed)? {
-            more |= answer.last_evaluated_key.is_some();
-            for item in answer.items.unwrap_or_default() {
-                // BETWEEN takes its ends in; the last entry of the page before is not to come again.
-                if Attributes(&item).text("lsk")? != before {
-                    entries.push(summary(&item)?);
-                }
-            }
-        }
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.position()));
-        more |= entries.len() > query.limit;
-        entries.truncate(query.limit);
-        Ok((entries, more))
     }
 }
 
@@ -375,35 +327,9 @@ impl IntegrationLog for DynamoLog {
     }
 
     async fn list(&self, query: &LogQuery, before: Option<&LogPosition>) -> Result<LogPage> {
-        let from = rfc3339(query.from);
-        let mut before = before.map_or_else(|| rfc3339(query.to), |at| place(at.received_at, &at.id));
-        let mut day = day_of(parse_place(&before)?);
-        let mut items: Vec<EntrySummary> = Vec::new();
-        let mut read = 0;
-        // A time before `from` leaves nothing to read, and DynamoDB refuses a range that ends before it begins.
-        while day >= day_of(query.from) && before > from {
-            let (entries, more) = self.day(query, day, &before, &from).await?;
-            read += entries.len();
-            let last = entries.last().map(EntrySummary::position);
-            for entry in entries {
-                let position = entry.position();
-                if query.wants(&entry) {
-                    items.push(entry);
-                }
-                if items.len() == query.limit {
-                    return Ok(LogPage { items, next_before: Some(position) });
-                }
-            }
-            match last {
-                Some(last) if read >= MAX_READ => return Ok(LogPage { items, next_before: Some(last) }),
-                Some(last) if more => before = place(last.received_at, &last.id),
-                _ => match day.yesterday() {
-                    Ok(yesterday) => day = yesterday,
-                    Err(_) => break,
-                },
-            }
-        }
-        Ok(LogPage { items, next_before: None })
+        let index = ByDay { client: &self.client, table: &self.tables.logs };
+        let span = Span { from: query.from, to: query.to, limit: query.limit };
+        index.list(&query.connector, span, before, summary, |entry| query.wants(entry)).await
     }
 }
 
@@ -414,20 +340,9 @@ impl LogQuery {
     }
 }
 
-impl EntrySummary {
-    /// Its place in the order of the log.
-    pub fn position(&self) -> LogPosition {
+impl Placed for EntrySummary {
+    fn position(&self) -> LogPosition {
         LogPosition { received_at: self.received_at, id: self.id.clone() }
-    }
-}
-
-fn parse_place(place: &str) -> Result<Timestamp> {
-    let at = crate::dynamo::parse_time(place.split('#').next().unwrap_or(place))?;
-    // The end of a time range is exclusive: midnight still belongs to the day before.
-    if place.contains('#') {
-        Ok(at)
-    } else {
-        Ok(at.saturating_sub(SignedDuration::from_nanos(1)).unwrap_or(at))
     }
 }
 
@@ -457,15 +372,8 @@ fn failure_of(item: &Item) -> Option<Failure> {
     Some(Failure { code, detail: attributes.maybe("error_detail").unwrap_or_default().to_owned() })
 }
 
-/// When the event was received, and its id: its place in the index says both.
-fn place_of(attributes: Attributes<'_>) -> Result<(Timestamp, &str)> {
-    let place = attributes.text("lsk")?;
-    let (at, id) = place.split_once('#').ok_or_else(|| Error::internal("an entry's place has no id"))?;
-    Ok((crate::dynamo::parse_time(at)?, id))
-}
-
 fn connector_of(attributes: Attributes<'_>) -> Result<String> {
-    Ok(attributes.text("lpk")?.split('#').next().unwrap_or_default().to_owned())
+    Ok(by_day::group_of(attributes)?.to_owned())
 }
 
 fn summary(item: &Item) -> Result<EntrySummary> {

@@ -3,14 +3,15 @@
 //! The event worker writes it, in the same transaction as the effect when there is one; the API reads it.
 //! Entries expire 90 days after they end.
 
+pub mod by_day;
 pub mod dynamo;
 mod redact;
 mod search;
 #[cfg(test)]
 mod tests;
 
-pub use redact::{is_secret_name, redact};
-pub use search::search;
+pub use redact::{redact, redact_as, redact_form};
+pub use search::{search, search_all};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -271,11 +272,17 @@ pub struct LogQuery {
 
 /// Entries found, and how far the search got.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LogPage {
+pub struct LogPage<T = EntrySummary> {
     /// Newest first.
-    pub items: Vec<EntrySummary>,
+    pub items: Vec<T>,
     /// Search on before this moment for more; `None` when everything asked for was read.
     pub next_before: Option<LogPosition>,
+}
+
+/// What has a place in the order of a log.
+pub trait Placed {
+    /// Its place, which nothing else has.
+    fn position(&self) -> LogPosition;
 }
 
 /// A place in the order of the log: the time an event was received, then its id.

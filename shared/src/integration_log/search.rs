@@ -3,7 +3,7 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{EntrySummary, IntegrationLog, LogPage, LogPosition, LogQuery};
+use super::{IntegrationLog, LogPage, LogPosition, LogQuery, Placed, by_day::Span};
 use crate::Result;
 
 /// Connectors searched at a time.
@@ -19,16 +19,32 @@ pub async fn search(
     query: &LogQuery,
     before: Option<&LogPosition>,
 ) -> Result<LogPage> {
-    let end = before.map_or(query.to, |before| before.received_at);
-    let from = query.from.max(window(connectors.len(), end));
-    let queries: Vec<LogQuery> = connectors
-        .iter()
-        .map(|connector| LogQuery { connector: connector.clone(), from, ..query.clone() })
-        .collect();
-    let lists = stream::iter(queries).map(|query| async move { log.list(&query, before).await });
-    let pages = lists.buffer_unordered(CONCURRENT_LISTS).try_collect().await?;
-    let mut page = merge(pages, query.limit);
-    if from > query.from && !connectors.is_empty() {
+    let span = Span { from: query.from, to: query.to, limit: query.limit };
+    let list = |connector: &str, from: Timestamp| {
+        let query = LogQuery { connector: connector.to_owned(), from, ..query.clone() };
+        async move { log.list(&query, before).await }
+    };
+    search_all(connectors, span, before, list).await
+}
+
+/// What `list` finds for each of `connectors` from a time on, merged. Where `span` is more days than one search looks
+/// into, it ends with the place from which to go on.
+pub async fn search_all<T, F>(
+    connectors: &[String],
+    span: Span,
+    before: Option<&LogPosition>,
+    list: impl Fn(&str, Timestamp) -> F,
+) -> Result<LogPage<T>>
+where
+    T: Placed,
+    F: Future<Output = Result<LogPage<T>>>,
+{
+    let end = before.map_or(span.to, |before| before.received_at);
+    let from = span.from.max(window(connectors.len(), end));
+    let lists: Vec<F> = connectors.iter().map(|connector| list(connector, from)).collect();
+    let pages = stream::iter(lists).buffer_unordered(CONCURRENT_LISTS).try_collect().await?;
+    let mut page = merge(pages, span.limit);
+    if from > span.from && !connectors.is_empty() {
         page.next_before.get_or_insert_with(|| LogPosition { received_at: from, id: String::new() });
     }
     Ok(page)
@@ -43,9 +59,9 @@ fn window(connectors: usize, end: Timestamp) -> Timestamp {
 
 /// A list that was not read to its end says nothing of what is older than its position, so nothing older than
 /// the newest of these positions may be shown yet.
-fn merge(pages: Vec<LogPage>, limit: usize) -> LogPage {
+fn merge<T: Placed>(pages: Vec<LogPage<T>>, limit: usize) -> LogPage<T> {
     let frontier = pages.iter().filter_map(|page| page.next_before.clone()).max();
-    let mut items: Vec<EntrySummary> = pages
+    let mut items: Vec<T> = pages
         .into_iter()
         .flat_map(|page| page.items)
         .filter(|entry| frontier.as_ref().is_none_or(|frontier| entry.position() >= *frontier))
@@ -53,7 +69,7 @@ fn merge(pages: Vec<LogPage>, limit: usize) -> LogPage {
     items.sort_by_key(|entry| std::cmp::Reverse(entry.position()));
     let cut = items.len() > limit;
     items.truncate(limit);
-    let next_before = if cut { items.last().map(EntrySummary::position) } else { frontier };
+    let next_before = if cut { items.last().map(Placed::position) } else { frontier };
     LogPage { items, next_before }
 }
 
@@ -62,7 +78,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::integration_log::EventStatus;
+    use crate::integration_log::{EntrySummary, EventStatus};
 
     fn entry(second: i64) -> EntrySummary {
         EntrySummary {

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::{
     Answer, Call, CallFailure, CallLog, CallRecord, Effect, Governor, Limits, Origin, OutboundPolicy,
-    Outcome, RateNotice, Repeat, Transport, TransportError, Verdict, governor::OutcomeKind,
-    policy::MAX_ATTEMPTS, record, retry_after,
+    Outcome, RateNotice, Repeat, Transport, TransportError, Verdict, call_log::CallOutcome,
+    governor::OutcomeKind, policy::MAX_ATTEMPTS, record, retry_after,
 };
 use crate::{Error, ErrorCode, clock::Clock};
 
@@ -48,7 +48,7 @@ struct Tried {
     kind: OutcomeKind,
     rate: Option<RateNotice>,
     /// What the log calls it.
-    outcome: &'static str,
+    outcome: CallOutcome,
 }
 
 impl Outbound {
@@ -179,7 +179,7 @@ impl Outbound {
 
 impl Tried {
     fn answered(response: Response<Vec<u8>>, refused: bool) -> Self {
-        let outcome = if refused { "refused" } else { "success" };
+        let outcome = if refused { CallOutcome::Refused } else { CallOutcome::Success };
         let result = Ok(Answer { response, refused, after_unknown: false });
         Self { result, again: None, kind: OutcomeKind::Healthy, rate: None, outcome }
     }
@@ -187,12 +187,18 @@ impl Tried {
     /// Nothing was sent, by our own decision.
     fn withheld(error: Error) -> Self {
         let result = Err(CallFailure::Withheld(error));
-        Self { result, again: None, kind: OutcomeKind::Unsent, rate: None, outcome: "withheld" }
+        Self { result, again: None, kind: OutcomeKind::Unsent, rate: None, outcome: CallOutcome::Withheld }
     }
 
     /// Nothing changed.
     fn failed(failure: CallFailure, again: Option<Duration>) -> Self {
-        Self { result: Err(failure), again, kind: OutcomeKind::Failed, rate: None, outcome: "failed" }
+        Self {
+            result: Err(failure),
+            again,
+            kind: OutcomeKind::Failed,
+            rate: None,
+            outcome: CallOutcome::Failed,
+        }
     }
 
     fn limited(call: &Call, wait: Option<Duration>) -> Self {
@@ -201,7 +207,7 @@ impl Tried {
             format!("{} asks us to call {} less", call.connector, call.endpoint),
         );
         let failed = Self::failed(CallFailure::Failed(later(error, wait)), Some(wait.unwrap_or_default()));
-        Self { kind: OutcomeKind::Limited(wait), outcome: "limited", ..failed }
+        Self { kind: OutcomeKind::Limited(wait), outcome: CallOutcome::Limited, ..failed }
     }
 
     /// It may have had its effect, unless it is one that has none.
@@ -211,7 +217,7 @@ impl Tried {
         }
         let again = (call.repeat == Repeat::Safe).then_some(Duration::ZERO);
         let error = error.with_code(ErrorCode::OutcomeUnknown);
-        Self { outcome: "unknown", ..Self::failed(CallFailure::Unknown(error), again) }
+        Self { outcome: CallOutcome::Unknown, ..Self::failed(CallFailure::Unknown(error), again) }
     }
 
     /// Another try would be as large.

@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 /// The CloudWatch namespace of all metrics.
 pub const NAMESPACE: &str = "Causeway";
 
+/// Values of one metric in one line, the most that CloudWatch takes.
+const MAX_VALUES: usize = 100;
+
 /// One line: metrics under dimensions, with properties that can be searched but are no dimensions.
 #[derive(Debug, Clone)]
 pub struct Line {
@@ -48,6 +51,14 @@ impl Line {
     pub fn duration(mut self, name: &'static str, value: SignedDuration) -> Self {
         self.metrics.push(json!({ "Name": name, "Unit": "Milliseconds" }));
         self.fields.insert(name.to_owned(), milliseconds(value));
+        self
+    }
+
+    /// Adds durations as the values of one metric, in milliseconds; the first hundred, which is what a line may have.
+    #[must_use]
+    pub fn durations(mut self, name: &'static str, values: impl Iterator<Item = SignedDuration>) -> Self {
+        self.metrics.push(json!({ "Name": name, "Unit": "Milliseconds" }));
+        self.fields.insert(name.to_owned(), values.take(MAX_VALUES).map(milliseconds).collect());
         self
     }
 
@@ -131,5 +142,13 @@ mod tests {
     fn a_line_without_a_metric_is_a_plain_log_line() {
         let line = Line::new("request", Timestamp::UNIX_EPOCH).property("status", Some(200)).to_json();
         assert_eq!(line, json!({ "message": "request", "status": 200 }));
+    }
+
+    #[test]
+    fn a_metric_has_at_most_a_hundred_values() {
+        let many = (0..150).map(SignedDuration::from_millis);
+        let line = Line::new("calls", Timestamp::UNIX_EPOCH).durations("CallTime", many).to_json();
+        assert_eq!(line["CallTime"].as_array().unwrap().len(), 100);
+        assert_eq!(line["CallTime"][2].to_string(), "2.000");
     }
 }

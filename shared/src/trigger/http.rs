@@ -11,7 +11,12 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
-use crate::{Error, ErrorCode, Result, error::Kind};
+use super::{calls, queue::deadline};
+use crate::{
+    Error, ErrorCode, Result,
+    error::Kind,
+    outbound::{CallLog, Origin},
+};
 
 /// How long a caller is asked to wait before trying again when something is not available, in seconds, where
 /// the error does not know better.
@@ -42,12 +47,24 @@ pub struct Request {
 pub trait HttpFunction {
     /// Answers one request. It has no error: every failure is an answer.
     fn handle(&self, request: &Request) -> impl Future<Output = Response>;
+
+    /// Where the calls to providers that it makes are noted, to be written before the answer goes out; `None` if it
+    /// makes none.
+    fn call_log(&self) -> Option<&dyn CallLog> {
+        None
+    }
 }
 
-/// Answers requests until the runtime ends.
+/// Answers requests until the runtime ends. Calls that a request makes are the request's, until the function's deadline.
 pub async fn run(function: &impl HttpFunction) -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
-        let response = function.handle(&event.payload.into()).await;
+        let request = Request::from(event.payload);
+        let owner = request.request_id.clone().unwrap_or(event.context.request_id);
+        let deadline = deadline(event.context.deadline);
+        let response = Origin { owner, deadline }.scope(function.handle(&request)).await;
+        if let Some(log) = function.call_log() {
+            calls::write(log, deadline).await;
+        }
         Ok::<_, Infallible>(ApiGatewayV2httpResponse::from(response))
     }))
     .await

@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::info;
 
+use super::calls;
 use crate::{
     Error, Result,
     events::{EventWorker, Received, batch},
+    outbound::CallLog,
     parking::Sweeper,
     queue::Queue,
 };
@@ -51,6 +53,8 @@ pub struct WorkerFunction {
     pub sweeper: Sweeper,
     /// The queue the messages come from.
     pub queue: Arc<dyn Queue>,
+    /// Where calls to providers are noted.
+    pub call_log: Arc<dyn CallLog>,
     /// Messages from here are parked.
     pub dead_letter_arn: String,
 }
@@ -67,6 +71,12 @@ impl WorkerFunction {
     /// Handles one invocation.
     pub async fn handle(&self, event: LambdaEvent<Trigger>) -> Result<Value> {
         let deadline = deadline(event.context.deadline);
+        let answer = self.answer(event, deadline).await;
+        calls::write(&*self.call_log, deadline).await;
+        answer
+    }
+
+    async fn answer(&self, event: LambdaEvent<Trigger>, deadline: Instant) -> Result<Value> {
         match event.payload {
             Trigger::Scheduled { trigger: Task::Sweep } => {
                 let swept = self.sweeper.sweep(half_way(event.context.deadline)).await?;

@@ -25,8 +25,10 @@ pub enum Naming {
 /// What a field holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// Text.
+    /// Text of at most 140 characters.
     Data,
+    /// Text of any length.
+    Text,
     /// A whole number, or 0 and 1.
     Int,
     /// A number with a fraction.
@@ -130,6 +132,9 @@ impl Kind {
             "Datetime" => Self::Datetime,
             "Link" => Self::Link(options.to_owned()),
             "Table" => Self::Table(options.to_owned()),
+            "Text" | "Small Text" | "Long Text" | "Text Editor" | "Code" | "JSON" | "HTML Editor" => {
+                Self::Text
+            }
             _ => Self::Data,
         }
     }

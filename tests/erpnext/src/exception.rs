@@ -169,6 +169,21 @@ impl Exception {
         Self { messages, ..Self::bare(417, "MandatoryError", &text) }
     }
 
+    /// A text longer than its column.
+    pub fn too_long(label: &str, text: &str) -> Self {
+        let text =
+            format!("{label}: '{label}' ({text}) will get truncated, as max characters allowed is 140");
+        Self::thrown(417, "CharacterLengthExceededError", &text)
+    }
+
+    /// Another document refers to it.
+    pub fn linked(doctype: &str, name: &str, by: &str, by_name: &str) -> Self {
+        let text = format!(
+            "Cannot delete or cancel because {doctype} <a href=\"#\">{name}</a> is linked with {by} <a href=\"#\">{by_name}</a>"
+        );
+        Self::thrown(417, "LinkExistsError", &text)
+    }
+
     /// A field that a list may not ask for.
     pub fn field_not_permitted(field: &str) -> Self {
         Self::thrown(417, "DataError", &format!("Field not permitted in query: {field}"))

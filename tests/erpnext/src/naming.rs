@@ -71,7 +71,8 @@ fn from_series(database: &mut Database, series: &str, now: DateTime) -> String {
             digits if digits.starts_with('#') => {
                 let number = database.next(&name);
                 let width = digits.len();
-                name += &format!("{number:0width$}");
+                let number = format!("{number:0width$}");
+                name.push_str(&number);
             }
             text => name.push_str(text),
         }

@@ -1,6 +1,6 @@
 //! Inserting, saving and deleting a document: the checks that Frappe makes, in its order, with what it throws.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -215,6 +215,36 @@ fn check_mandatory(database: &Database, doctype: &DocType, document: &Document, 
     if missing.is_empty() { Ok(()) } else { Err(Exception::mandatory(&doctype.name, name, &missing)) }
 }
 
+/// The longest text of a Data or Link field, and the longest name.
+const MAX_LENGTH: usize = 140;
+
+fn check_lengths(database: &Database, doctype: &DocType, document: &Document) -> Outcome<()> {
+    for (part, held) in parts(database, doctype, document) {
+        for field in part.fields.iter().filter(|field| matches!(field.kind, Kind::Data | Kind::Link(_))) {
+            let text = held.get(&field.name).map(value::text).unwrap_or_default();
+            if text.chars().count() > MAX_LENGTH {
+                return Err(Exception::too_long(&field.label, &text));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_name(doctype: &DocType, name: &str) -> Outcome<()> {
+    if name.contains(['<', '>']) {
+        return Err(Exception::bare(
+            500,
+            "NameError",
+            "Name cannot contain special characters like '<', '>'",
+        ));
+    }
+    if name == doctype.name {
+        let text = format!("Name of {} cannot be {name}", doctype.name);
+        return Err(Exception::bare(500, "NameError", &text));
+    }
+    if name.chars().count() > MAX_LENGTH { Err(Exception::too_long("Name", name)) } else { Ok(()) }
+}
+
 fn check_unique(database: &Database, doctype: &DocType, document: &Document, name: &str) -> Outcome<()> {
     for field in doctype.fields.iter().filter(|field| field.unique) {
         let Some(wanted) = document.get(&field.name).map(value::text).filter(|text| !text.is_empty()) else {
@@ -257,6 +287,8 @@ pub fn insert(database: &mut Database, user: &str, doctype: &DocType, given: Doc
         return Err(transition(0, status));
     }
     check_mandatory(database, doctype, &document, &name)?;
+    check_name(doctype, &name)?;
+    check_lengths(database, doctype, &document)?;
     if database.get(&doctype.name, &name).is_some() {
         return Err(Exception::duplicate(&doctype.name, &name));
     }
@@ -264,10 +296,43 @@ pub fn insert(database: &mut Database, user: &str, doctype: &DocType, given: Doc
     let stamp = database.stamp();
     let document = dress(&document, &doctype.name, &name, user, &stamp);
     database.put(&doctype.name, &name, document.clone());
+    if status == 1 {
+        touch_sources(database, user, doctype, &document);
+    }
     if doctype.naming == Naming::CustomField {
         add_custom_field(database, &document);
     }
     Ok(document)
+}
+
+/// A submitted or cancelled document counts in the orders, deliveries and receipts that its rows come from, which
+/// moves their `modified`.
+fn touch_sources(database: &mut Database, user: &str, doctype: &DocType, document: &Document) {
+    const SOURCES: [&str; 6] = [
+        "Sales Order",
+        "Delivery Note",
+        "Quotation",
+        "Purchase Order",
+        "Purchase Receipt",
+        "Supplier Quotation",
+    ];
+    let mut sources = BTreeSet::new();
+    for (part, held) in parts(database, doctype, document) {
+        for field in &part.fields {
+            let Kind::Link(target) = &field.kind else { continue };
+            let name = held.get(&field.name).map(value::text).unwrap_or_default();
+            if SOURCES.contains(&target.as_str()) && !name.is_empty() {
+                sources.insert((target.clone(), name));
+            }
+        }
+    }
+    for (target, name) in sources {
+        let Some(mut source) = database.get(&target, &name).cloned() else { continue };
+        let stamp = database.stamp();
+        source.insert("modified".into(), json!(stamp));
+        source.insert("modified_by".into(), json!(user));
+        database.put(&target, &name, source);
+    }
 }
 
 fn transition(from: i64, to: i64) -> Exception {
@@ -311,8 +376,12 @@ pub fn update(
         calculation::before_save(database, doctype, &mut document)?;
         check_mandatory(database, doctype, &document, &name)?;
     }
+    check_lengths(database, doctype, &document)?;
     if (before, after) == (1, 1) {
         check_after_submit(doctype, &stored, &document)?;
+    }
+    if after == 2 {
+        check_not_linked(database, &doctype.name, &name, true)?;
     }
     check_unique(database, doctype, &document, &name)?;
     if before != after {
@@ -321,6 +390,9 @@ pub fn update(
     let stamp = database.stamp();
     let document = dress(&document, &doctype.name, &name, user, &stamp);
     database.put(&doctype.name, &name, document.clone());
+    if before != after {
+        touch_sources(database, user, doctype, &document);
+    }
     Ok(document)
 }
 
@@ -357,6 +429,30 @@ fn check_after_submit(doctype: &DocType, stored: &Document, document: &Document)
     Ok(())
 }
 
+/// Refuses if a document refers to this one: any that is not cancelled where it is to be deleted, a submitted one
+/// where it is to be cancelled.
+fn check_not_linked(database: &Database, doctype: &str, name: &str, submitted_only: bool) -> Outcome<()> {
+    let links = |part: &DocType, held: &Document| {
+        part.fields.iter().any(|field| {
+            field.kind == Kind::Link(doctype.to_owned())
+                && held.get(&field.name).map(value::text).as_deref() == Some(name)
+        })
+    };
+    for other in database.doctypes.values().filter(|other| other.naming != Naming::Child) {
+        for document in database.all(&other.name) {
+            let status = docstatus(document);
+            if status == 2 || (submitted_only && status != 1) {
+                continue;
+            }
+            if parts(database, other, document).iter().any(|(part, held)| links(part, held)) {
+                let by = document.get("name").map(value::text).unwrap_or_default();
+                return Err(Exception::linked(doctype, name, &other.name, &by));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Deletes a document.
 pub fn delete(database: &mut Database, doctype: &DocType, name: &str) -> Outcome<()> {
     let stored = database.get(&doctype.name, name).cloned().ok_or_else(Exception::missing_bare)?;
@@ -366,6 +462,7 @@ pub fn delete(database: &mut Database, doctype: &DocType, name: &str) -> Outcome
             doctype.name
         )));
     }
+    check_not_linked(database, &doctype.name, name, false)?;
     if doctype.naming == Naming::CustomField {
         let of = |field: &str| stored.get(field).map(value::text).unwrap_or_default();
         if let Some(mut target) = database.doctypes.get(&of("dt")).cloned() {

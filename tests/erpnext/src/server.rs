@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -12,7 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 
 use crate::{
     api::Api,
@@ -61,6 +62,8 @@ pub struct Shared {
     pub at_once: Mutex<(usize, usize)>,
     /// Whether requests wait.
     pub paused: watch::Sender<bool>,
+    /// Whether nobody listens.
+    pub closed: watch::Sender<bool>,
     /// The least time of a request.
     pub latency: Duration,
 }
@@ -81,16 +84,34 @@ enum Style {
     Drip(Duration),
 }
 
-/// Serves until it is aborted.
-pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+/// Serves until it is aborted; while the site is closed, nobody listens on its port.
+pub async fn serve(mut listener: TcpListener, address: SocketAddr, shared: Arc<Shared>) {
+    let mut closed = shared.closed.subscribe();
+    loop {
+        tokio::select! {
+            () = accept(listener, &shared) => (),
+            _ = closed.wait_for(|closed| *closed) => (),
+        }
+        if closed.wait_for(|closed| !closed).await.is_err() {
+            return;
+        }
+        let Ok(again) = TcpListener::bind(address).await else { return };
+        listener = again;
+    }
+}
+
+/// Takes connections; those that are open end with it, the work of their requests does not.
+async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
+    let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _no_delay = stream.set_nodelay(true);
         let shared = shared.clone();
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let service = service_fn(move |request| respond(request, shared.clone()));
             let _closed = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
+        while connections.try_join_next().is_some() {}
     }
 }
 

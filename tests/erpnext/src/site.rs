@@ -3,9 +3,10 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     sync::{Arc, Mutex},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -27,6 +28,9 @@ use crate::{
     save, seed,
     server::{self, Received, Shared, locked},
 };
+
+/// How long opening and closing may take.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// A running site.
 #[derive(Debug)]
@@ -67,6 +71,7 @@ impl Site {
             received: Mutex::new(Vec::new()),
             at_once: Mutex::new((0, 0)),
             paused: watch::Sender::new(false),
+            closed: watch::Sender::new(false),
             latency: options.latency,
         });
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
@@ -79,7 +84,7 @@ impl Site {
             runtime.block_on(async move {
                 let Ok(listener) = TcpListener::from_std(listener) else { return };
                 tokio::select! {
-                    () = server::serve(listener, serving) => (),
+                    () = server::serve(listener, address, serving) => (),
                     _ = stopped => (),
                 }
             });
@@ -121,9 +126,10 @@ impl Site {
     pub fn prepare(&self, doctype: &str) {
         let mut api = locked(&self.shared.api);
         let Some(mut target) = api.database.doctypes.get(doctype).cloned() else { return };
-        for (name, unique) in [("causeway_id", true), ("causeway_mark", false)] {
+        for (name, kind, unique) in [("causeway_id", Kind::Data, true), ("causeway_mark", Kind::Text, false)]
+        {
             if target.field(name).is_none() {
-                target.fields.push(Field { unique, allow_on_submit: true, ..Field::new(name, Kind::Data) });
+                target.fields.push(Field { unique, allow_on_submit: true, ..Field::new(name, kind) });
             }
         }
         api.database.redefine(target);
@@ -154,6 +160,25 @@ impl Site {
     /// Requests go on.
     pub fn resume(&self) {
         self.shared.paused.send_replace(false);
+    }
+
+    /// Nobody listens on the site's port any more, and open connections end. Requests at work go on.
+    pub fn close(&self) {
+        self.shared.closed.send_replace(true);
+        self.wait_until_open(false);
+    }
+
+    /// The site listens again, with all that it had.
+    pub fn open(&self) {
+        self.shared.closed.send_replace(false);
+        self.wait_until_open(true);
+    }
+
+    fn wait_until_open(&self, open: bool) {
+        let begin = Instant::now();
+        while TcpStream::connect(self.address).is_ok() != open && begin.elapsed() < MAX_WAIT {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// All documents of a DocType, by name.

@@ -1,4 +1,5 @@
 //! What nobody recorded: life cycles, locks, what happens at once, and the faults. Each is what Frappe's source says.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test: a panic is how it fails")]
 
 use std::{
     thread,
@@ -182,6 +183,45 @@ fn of_four_at_once_one_has_the_unique_value() {
 }
 
 #[test]
+fn a_text_longer_than_its_column_and_a_name_with_brackets_are_refused() {
+    let site = start();
+    site.prepare("Contract Note");
+    let post = |fields: Value| thrown(ask(&site, "POST", NOTES, &fields));
+    let long = refused(417, "CharacterLengthExceededError");
+    assert_eq!(post(json!({ "name": "N", "causeway_id": "x".repeat(141) })), long);
+    assert_eq!(post(json!({ "name": "N".repeat(141) })), long);
+    assert_eq!(post(json!({ "name": "<N>" })), refused(500, "NameError"));
+    let most = "x".repeat(140);
+    given(ask(
+        &site,
+        "POST",
+        NOTES,
+        &json!({ "name": most, "causeway_id": most, "causeway_mark": "x".repeat(2000) }),
+    ));
+}
+
+#[test]
+fn what_others_refer_to_is_neither_deleted_nor_cancelled() {
+    let site = start();
+    let order = source(&site, "Sales Order", false);
+    let invoice = json!({
+        "customer": "Hub Customer 0", "company": "Hub Test Co",
+        "items": [{ "item_code": "HUB-ITEM-0", "qty": 1, "rate": 10, "sales_order": order }],
+    });
+    let invoice = site.insert("Sales Invoice", invoice).unwrap()["name"].as_str().unwrap().to_owned();
+    let told = ask(&site, "DELETE", "/api/resource/Customer/Hub Customer 0", &Value::Null);
+    assert_eq!(thrown(told), refused(417, "LinkExistsError"));
+    let cancel = || ask(&site, "PUT", &format!("{ORDERS}/{order}"), &json!({ "docstatus": 2 }));
+    let modified = || site.document("Sales Order", &order).unwrap()["modified"].clone();
+    let before = modified();
+    site.change("Sales Invoice", &invoice, json!({ "docstatus": 1 })).unwrap();
+    assert_ne!(modified(), before, "an invoice counts in its order");
+    assert_eq!(thrown(cancel()), refused(417, "LinkExistsError"));
+    site.change("Sales Invoice", &invoice, json!({ "docstatus": 2 })).unwrap();
+    assert_eq!(given(cancel())["docstatus"], 2);
+}
+
+#[test]
 fn a_custom_field_is_made_by_a_system_manager_and_once() {
     let site = start();
     let path = "/api/resource/Custom Field";
@@ -270,7 +310,7 @@ fn filters_reach_rows_and_ranges() {
 }
 
 fn form(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 #[test]
@@ -463,6 +503,19 @@ fn a_paused_site_lets_requests_wait_and_counts_them() {
         }
     });
     assert_eq!(site.most_at_once(), 3);
+}
+
+#[test]
+fn a_closed_site_refuses_connections_and_keeps_what_it_has() {
+    let site = start();
+    given(note(&site, "N"));
+    for _ in 0..2 {
+        site.close();
+        let refused = std::net::TcpStream::connect(site.url().trim_start_matches("http://"));
+        assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        site.open();
+        assert_eq!(given(ask(&site, "GET", &format!("{NOTES}/N"), &Value::Null))["name"], "N");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The Integration Log.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,12 @@ use crate::{
         answer::{Many, One},
         input::{Limit, Query},
         shown::{DocumentReference, Time},
+        v2::calls::CallShown,
     },
     documents::DocumentKey,
     dynamo::{cursor, position},
     integration_log::{Entry, EntrySummary, EventStatus, Failure, LogQuery, RETENTION, search},
+    outbound::call_log::CallHistory,
 };
 
 /// How far back a list goes when `from` is not given.
@@ -74,6 +76,10 @@ pub struct EventLife {
     body: String,
     /// Every attempt that failed.
     failed_attempts: Vec<PastAttempt>,
+    /// The calls to providers that were made for it, oldest first; of very many the newest.
+    calls: Vec<CallShown>,
+    /// Calls that were made besides, of which nothing is kept.
+    calls_omitted: u64,
 }
 
 /// An attempt that failed.
@@ -129,20 +135,37 @@ pub async fn list(call: &Call<'_>, Query(params): Query<LogParams>) -> Result<Ma
 pub async fn get(call: &Call<'_>) -> Result<One<EventLife>> {
     let id = call.param("id")?;
     let missing = || Error::new(ErrorCode::LogNotFound, format!("there is no log entry {id} (yet)"));
-    let found = call.services.log.get(id).await?.ok_or_else(missing)?;
-    Ok(One::of(EventLife::of(found)))
+    let (found, calls) = tokio::try_join!(call.services.log.get(id), call.services.calls.of(id))?;
+    Ok(One::of(EventLife::of(found.ok_or_else(missing)?, calls)))
+}
+
+/// The time that a list is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// At or after.
+    pub from: Timestamp,
+    /// Before.
+    pub to: Timestamp,
+}
+
+impl Window {
+    /// The seven days before now, unless the caller says otherwise; no log is older than its retention.
+    pub fn of(call: &Call<'_>, from: Option<Time>, to: Option<Time>) -> Result<Self> {
+        let now = call.services.clock.now();
+        let soon = || now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(now);
+        let to = to.map_or_else(soon, |to| to.0);
+        let from = from.map(|from| from.0);
+        if from.is_some_and(|from| from > to) {
+            return Err(Error::field("from", "invalid", "must not be later than to"));
+        }
+        let oldest = now.saturating_sub(RETENTION).unwrap_or(now);
+        let default_from = to.saturating_sub(DEFAULT_WINDOW).unwrap_or(to);
+        Ok(Self { from: from.unwrap_or(default_from).max(oldest), to })
+    }
 }
 
 fn query(call: &Call<'_>, params: &LogParams) -> Result<LogQuery> {
-    let now = call.services.clock.now();
-    let soon = || now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(now);
-    let to = params.to.map_or_else(soon, |to| to.0);
-    let from = params.from.map(|from| from.0);
-    if from.is_some_and(|from| from > to) {
-        return Err(Error::field("from", "invalid", "must not be later than to"));
-    }
-    let oldest = now.saturating_sub(RETENTION).unwrap_or(now);
-    let default_from = to.saturating_sub(DEFAULT_WINDOW).unwrap_or(to);
+    let Window { from, to } = Window::of(call, params.from, params.to)?;
     let document = match (&params.doctype, &params.name) {
         (Some(doctype), Some(name)) => Some(DocumentKey::new(doctype, name)?),
         (None, None) => None,
@@ -150,7 +173,7 @@ fn query(call: &Call<'_>, params: &LogParams) -> Result<LogQuery> {
     };
     Ok(LogQuery {
         connector: String::new(),
-        from: from.unwrap_or(default_from).max(oldest),
+        from,
         to,
         status: params.status,
         document,
@@ -175,7 +198,7 @@ impl EventSummary {
 }
 
 impl EventLife {
-    fn of(entry: Entry) -> Self {
+    fn of(entry: Entry, calls: CallHistory) -> Self {
         let past = entry.history.into_iter();
         Self {
             id: entry.facts.id,
@@ -198,6 +221,8 @@ impl EventLife {
                     error: past.error,
                 })
                 .collect(),
+            calls: calls.calls.into_iter().map(CallShown::of).collect(),
+            calls_omitted: calls.omitted,
         }
     }
 }

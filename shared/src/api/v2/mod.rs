@@ -1,5 +1,6 @@
 //! Version 2: resources, a file each.
 
+pub mod calls;
 pub mod connector_status;
 pub mod connectors;
 pub mod documents;

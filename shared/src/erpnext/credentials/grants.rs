@@ -11,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, header};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use super::{
+    endpoint::{Granted, NotGranted, TokenEndpoint},
     seal::Seal,
     secret::OAuthGrant,
     tokens::{KeptTokens, TokenStore},
@@ -24,10 +24,8 @@ use super::{
 use crate::{
     Error, ErrorCode, Result,
     clock::Clock,
-    erpnext::{ERPNEXT, Map, PolicySource, SiteConfig},
     id,
     lease::{Lease, Leases},
-    outbound::{Call, CallFailure, Outbound, Repeat},
 };
 
 /// How long before its end an access token is no longer used, at most.
@@ -54,21 +52,9 @@ pub(super) struct Tokens {
     pub good_until: Timestamp,
 }
 
-/// What a site answers to a renewal.
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-    #[serde(default)]
-    refresh_token: Option<String>,
-    #[serde(default)]
-    expires_in: Option<u32>,
-}
-
 /// Renews tokens.
 pub struct Grants {
-    site: SiteConfig,
-    outbound: Arc<Outbound>,
-    policies: Arc<dyn PolicySource>,
+    endpoint: TokenEndpoint,
     store: Arc<dyn TokenStore>,
     leases: Arc<dyn Leases>,
     clock: Arc<dyn Clock>,
@@ -79,26 +65,24 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// Tokens of `site`, renewed over `outbound`, kept in `store`; `leases` last longer than a renewal can take.
+    /// Tokens that `endpoint` gives, kept in `store`; `leases` last longer than a renewal can take.
     pub fn new(
-        site: SiteConfig,
-        outbound: Arc<Outbound>,
-        policies: Arc<dyn PolicySource>,
+        endpoint: TokenEndpoint,
         store: Arc<dyn TokenStore>,
         leases: Arc<dyn Leases>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (refused, unsaved) = (Mutex::default(), Mutex::default());
-        Self { site, outbound, policies, store, leases, clock, refused, unsaved }
+        Self { endpoint, store, leases, clock, refused, unsaved }
     }
 
     /// Tokens of `grant` that are good, other than the access token `refused`.
     pub(super) async fn current(&self, grant: &OAuthGrant, refused: Option<&str>) -> Result<Tokens> {
-        let keys = Keys::of(grant, &self.site.connector)?;
+        let keys = Keys::of(grant, self.endpoint.connector())?;
         self.check_refused(&keys)?;
-        let lease_name = format!("oauth-{}", self.site.connector);
+        let lease_name = format!("oauth-{}", self.endpoint.connector());
         for _ in 0..LOOKS {
-            let kept = self.store.read(&self.site.connector).await?;
+            let kept = self.store.read(self.endpoint.connector()).await?;
             if let Some(tokens) = self.good(&keys, kept.as_ref(), refused) {
                 return Ok(tokens);
             }
@@ -120,7 +104,7 @@ impl Grants {
         keys: &Keys,
         refused: Option<&str>,
     ) -> Result<Tokens> {
-        let kept = self.store.read(&self.site.connector).await?;
+        let kept = self.store.read(self.endpoint.connector()).await?;
         let unsaved = self.unsaved().take();
         let kept = match (kept, unsaved) {
             (Some(kept), Some(unsaved)) if kept.generation + 1 == unsaved.generation => {
@@ -142,89 +126,45 @@ impl Grants {
         let sealed = mine.and_then(|kept| kept.sealed);
         let last = sealed.as_deref().and_then(|sealed| keys.open(sealed));
         if sealed.is_some() && last.is_none() {
-            warn!(connector = self.site.connector, "the OAuth tokens were sealed with another token_key");
+            warn!(
+                connector = self.endpoint.connector(),
+                "the OAuth tokens were sealed with another token_key"
+            );
         }
         let refresh_token = last.map_or_else(|| grant.refresh_token.clone(), |tokens| tokens.refresh_token);
         let begun = KeptTokens { generation, origin: keys.origin.clone(), sealed, is_begun: true };
         self.replace(generation, &begun).await?;
         let asked_at = self.clock.now();
-        match self.ask(grant, &refresh_token).await {
+        match self.endpoint.renew(grant, &refresh_token).await {
             Ok(granted) => {
-                let tokens = granted.tokens(asked_at, refresh_token);
+                let tokens = Tokens::of(granted, asked_at, refresh_token);
                 let sealed = Some(keys.seal(&tokens)?);
                 let kept = KeptTokens { generation: generation + 1, sealed, is_begun: false, ..begun };
                 self.save(generation, &kept).await?;
                 info!(
-                    connector = self.site.connector,
+                    connector = self.endpoint.connector(),
                     generation = kept.generation,
                     "renewed the OAuth tokens"
                 );
                 Ok(tokens)
             }
-            Err(Declined::Refused(said)) => Err(self.refuse(keys, &said, was_begun)),
-            Err(Declined::Lost(error)) => {
+            Err(NotGranted::Refused(said)) => Err(self.refuse(keys, &said, was_begun)),
+            Err(NotGranted::Lost(error)) => {
                 error!(
-                    connector = self.site.connector,
+                    connector = self.endpoint.connector(),
                     error = ?error,
                     "the answer to a renewal of the OAuth tokens was lost: if the site says invalid_grant next, \
                      authorise anew and put the new refresh token into the secret"
                 );
                 Err(error)
             }
-            Err(Declined::Unsent(error)) => {
+            Err(NotGranted::Unsent(error)) => {
                 if !was_begun {
                     self.replace(generation, &KeptTokens { is_begun: false, ..begun }).await?;
                 }
                 Err(error)
             }
         }
-    }
-
-    async fn ask(&self, grant: &OAuthGrant, refresh_token: &str) -> Result<Granted, Declined> {
-        let policy = self.policies.policy().await.map_err(Declined::Unsent)?;
-        let call = self.call(grant, refresh_token).map_err(Declined::Unsent)?;
-        let answer = match self.outbound.call(&call, &policy).await {
-            Ok(answer) => answer,
-            Err(CallFailure::Unknown(error)) => return Err(Declined::Lost(error)),
-            Err(failure) => return Err(Declined::Unsent(failure.into())),
-        };
-        let body = answer.response.body();
-        if answer.refused {
-            let said: Map = serde_json::from_slice(body).unwrap_or_default();
-            let code = said.get("error").and_then(|code| code.as_str()).unwrap_or("no reason");
-            return Err(Declined::Refused(code.chars().take(100).collect()));
-        }
-        // The parse error may quote a token, so it is not passed on.
-        serde_json::from_slice(body).map_err(|_| {
-            let detail = "the ERPNext site renewed the OAuth tokens with an answer that has none";
-            Declined::Lost(Error::new(ErrorCode::OutcomeUnknown, detail))
-        })
-    }
-
-    fn call(&self, grant: &OAuthGrant, refresh_token: &str) -> Result<Call> {
-        let method = "/api/method/frappe.integrations.oauth2.get_token";
-        let form = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs([
-                ("grant_type", "refresh_token"),
-                ("refresh_token", refresh_token),
-                ("client_id", &grant.client_id),
-                ("client_secret", &grant.client_secret),
-            ])
-            .finish();
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}{method}", self.site.url.as_str().trim_end_matches('/')))
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form.into_bytes())
-            .map_err(Error::internal)?;
-        Ok(Call {
-            connector: self.site.connector.clone(),
-            endpoint: format!("POST {method}"),
-            request,
-            repeat: Repeat::Unsafe,
-            provider: &ERPNEXT,
-        })
     }
 
     /// The kept tokens, if they are of this grant, not `refused`, and good for some time.
@@ -247,7 +187,7 @@ impl Grants {
         }
         if let Err(error) = &saved {
             error!(
-                connector = self.site.connector,
+                connector = self.endpoint.connector(),
                 error = ?error,
                 "new OAuth tokens could not be written: only this instance has them"
             );
@@ -257,7 +197,7 @@ impl Grants {
     }
 
     async fn replace(&self, generation: u64, kept: &KeptTokens) -> Result<()> {
-        if self.store.replace(&self.site.connector, generation, kept).await? {
+        if self.store.replace(self.endpoint.connector(), generation, kept).await? {
             return Ok(());
         }
         let detail = "the OAuth tokens of the ERPNext site were renewed by someone else meanwhile";
@@ -276,7 +216,7 @@ impl Grants {
              Authorise anew and put the new refresh token into the secret"
         );
         let error = Error::new(ErrorCode::CredentialsRefused, detail);
-        error!(connector = self.site.connector, error = ?error, "the OAuth grant is refused");
+        error!(connector = self.endpoint.connector(), error = ?error, "the OAuth grant is refused");
         let until = self.clock.now().saturating_add(REFUSED_FOR).unwrap_or(Timestamp::MAX);
         let repeated = error.repeated();
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -300,29 +240,19 @@ impl Grants {
 
     async fn give_back(&self, lease: &Lease) {
         if let Err(error) = self.leases.release(lease).await {
-            warn!(connector = self.site.connector, error = ?error, "the lease was not given back: it ends by itself");
+            warn!(connector = self.endpoint.connector(), error = ?error, "the lease was not given back: it ends by itself");
         }
     }
 }
 
-/// Why there are no new tokens.
-enum Declined {
-    /// The site refused, and said why.
-    Refused(String),
-    /// Nobody knows.
-    Lost(Error),
-    /// Nothing was asked, or nothing changed.
-    Unsent(Error),
-}
-
-impl Granted {
-    fn tokens(self, asked_at: Timestamp, last_refresh_token: String) -> Tokens {
-        let lives =
-            SignedDuration::from_secs(self.expires_in.unwrap_or(DEFAULT_SECONDS).min(MAX_SECONDS).into());
+impl Tokens {
+    fn of(granted: Granted, asked_at: Timestamp, last_refresh_token: String) -> Self {
+        let seconds = granted.expires_in.unwrap_or(DEFAULT_SECONDS).min(MAX_SECONDS);
+        let lives = SignedDuration::from_secs(seconds.into());
         let margin = MARGIN.min(lives / 10);
-        Tokens {
-            access_token: self.access_token,
-            refresh_token: self.refresh_token.unwrap_or(last_refresh_token),
+        Self {
+            access_token: granted.access_token,
+            refresh_token: granted.refresh_token.unwrap_or(last_refresh_token),
             good_until: asked_at.saturating_add(lives - margin).unwrap_or(asked_at),
         }
     }

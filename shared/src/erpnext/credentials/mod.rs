@@ -3,14 +3,16 @@
 //! [`SiteCredentials`] reads the secret ([`SiteSecret`]): an API key, or a grant of OAuth, whose tokens [`Grants`]
 //! renews. [`Site`](super::Site) asks for a header with each call, and says when the site did not accept it.
 
+mod endpoint;
 mod grants;
 mod seal;
 mod secret;
 mod stored;
 pub mod tokens;
 
+pub use endpoint::{Granted, NotGranted, TokenEndpoint};
 pub use grants::Grants;
-pub use secret::SiteSecret;
+pub use secret::{OAuthGrant, SiteSecret};
 pub use stored::SiteCredentials;
 
 use async_trait::async_trait;

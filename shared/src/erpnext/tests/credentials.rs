@@ -17,7 +17,7 @@ use crate::{
     erpnext::{
         Site,
         credentials::{
-            Authorise, Grants, SiteCredentials,
+            Authorise, Grants, SiteCredentials, TokenEndpoint,
             tokens::{KeptTokens, TokenStore, dynamo::DynamoTokens},
         },
         rig::{client, config, outbound, quick},
@@ -104,9 +104,7 @@ impl Shared {
             SignedDuration::from_secs(60),
         );
         let grants = Grants::new(
-            config(&self.site),
-            outbound(&self.clock),
-            Arc::new(quick()),
+            TokenEndpoint::new(config(&self.site), outbound(&self.clock), Arc::new(quick())),
             self.store.clone(),
             Arc::new(leases),
             time.clone(),

@@ -1,0 +1,485 @@
+//! One instance's part in governing one connector: what it remembers, and what it decides by that. Pure: it says
+//! what to ask of the store, [`super::Governor`] asks, and tells it the answer.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Outcome, OutcomeKind, Permit,
+    budget::RetryTokens,
+    pending::Pending,
+    rate::Rate,
+    refusal::Refusal,
+    shared::{SLICE_SECONDS, Shared, State, begin_of, bucket_of, slice_at},
+    store::{Addition, Change},
+};
+use crate::outbound::OutboundPolicy;
+
+/// How old what is known may be while calls are let through.
+const FRESH: SignedDuration = SignedDuration::from_secs(2);
+/// What is older is as good as nothing.
+const REMEMBERED: SignedDuration = SignedDuration::from_mins(1);
+/// How long a probe may take beyond its timeout before another one is let through.
+const PROBE_MARGIN: SignedDuration = SignedDuration::from_secs(5);
+/// The longest that a provider can make us wait. Then one call asks again.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+/// So many slices after the one it counted an instance still expects as many calls.
+const EXPECTED_FOR: i64 = 12;
+
+/// What an instance remembers.
+#[derive(Debug, Default)]
+pub struct Desk {
+    view: Option<View>,
+    /// The slice in which it last wrote, or tried for a probe in vain.
+    wrote: Option<i64>,
+    permits: Permits,
+    asked: Asked,
+    pending: Pending,
+    tokens: RetryTokens,
+    /// Until when the provider wants to be left alone, as this instance was told.
+    paused_until: i64,
+}
+
+#[derive(Debug)]
+struct View {
+    shared: Shared,
+    at: Timestamp,
+    /// Changed here alone, because the store did not answer: whatever it answers next is better.
+    alone: bool,
+}
+
+#[derive(Debug, Default)]
+struct Permits {
+    slice: i64,
+    left: u64,
+    /// How many there were.
+    share: Option<u64>,
+}
+
+/// Calls that were wanted.
+#[derive(Debug, Default)]
+struct Asked {
+    slice: i64,
+    count: u64,
+    /// In the last slice that had any, before this one.
+    before: Option<(i64, u64)>,
+}
+
+/// What becomes of a call that is wanted.
+#[derive(Debug)]
+pub enum Decision {
+    /// It may be made.
+    Admit(Permit),
+    /// It may not.
+    Refuse(Refusal),
+    /// The store has to be asked first.
+    Ask(Need),
+}
+
+/// Why the store is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// To know.
+    Read,
+    /// For permits, and to report.
+    Write,
+    /// To open the breaker.
+    Trip,
+    /// To be the one that tries whether the provider is well.
+    Probe,
+    /// To say what came of trying.
+    Settle {
+        /// The generation in which it was let through.
+        generation: u64,
+        /// What came of it.
+        end: ProbeEnd,
+    },
+}
+
+/// What came of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeEnd {
+    /// The provider is well.
+    Well,
+    /// It is not.
+    Unwell,
+    /// Nobody knows: nothing was sent.
+    Unsent,
+}
+
+/// What is asked of the store.
+#[derive(Debug)]
+pub enum Request {
+    /// What is shared.
+    Read,
+    /// To add this.
+    Add(Box<Addition>),
+    /// To change the breaker.
+    Change(Box<Change>),
+}
+
+impl Desk {
+    /// Whether a call may be made at `now`.
+    pub fn decide(&mut self, connector: &str, now: Timestamp, policy: &OutboundPolicy) -> Decision {
+        let decision = self.look(connector, now, policy);
+        if !matches!(decision, Decision::Ask(_)) {
+            self.asked.one(slice_at(now));
+        }
+        decision
+    }
+
+    fn look(&mut self, connector: &str, now: Timestamp, policy: &OutboundPolicy) -> Decision {
+        let slice = slice_at(now);
+        let slice_ends = begin_of(slice + 1);
+        let Some(view) = &self.view else { return Decision::Ask(Need::Read) };
+        let (breaker, stale) = (view.shared.breaker, view.at + FRESH <= now);
+        let permit =
+            |probe| Permit { connector: connector.to_owned(), generation: breaker.generation, slice, probe };
+        match breaker.state {
+            State::Open { until } if now < until => {
+                return Decision::Refuse(Refusal::broken(now.duration_until(until)));
+            }
+            State::HalfOpen { until } if now < until && !stale => {
+                return Decision::Refuse(Refusal::broken(FRESH));
+            }
+            _ if view.at + REMEMBERED <= now => return Decision::Ask(Need::Read),
+            State::HalfOpen { until } if now < until => return Decision::Ask(Need::Read),
+            State::Open { .. } | State::HalfOpen { .. } if self.wrote == Some(slice) => {
+                return Decision::Refuse(Refusal::broken(now.duration_until(slice_ends)));
+            }
+            State::Open { .. } | State::HalfOpen { .. } if stale => return Decision::Ask(Need::Read),
+            State::Open { .. } | State::HalfOpen { .. } => return Decision::Ask(Need::Probe),
+            State::Closed => {}
+        }
+        let paused_until = self.paused_until.max(view.shared.paused_until());
+        if now.as_second() < paused_until {
+            let left = SignedDuration::from_secs(paused_until - now.as_second());
+            return Decision::Refuse(Refusal::paused(left));
+        }
+        if self.trips(now, policy).is_some() {
+            return Decision::Ask(Need::Trip);
+        }
+        if self.permits.slice != slice && self.wrote != Some(slice) {
+            // Whether what is reported late is news, only what is known now can tell.
+            let late = stale && self.pending.has_late(slice);
+            return Decision::Ask(if late { Need::Read } else { Need::Write });
+        }
+        if self.permits.slice != slice || self.permits.left == 0 {
+            return Decision::Refuse(Refusal::used_up(now.duration_until(slice_ends)));
+        }
+        if stale {
+            return Decision::Ask(Need::Read);
+        }
+        self.permits.left -= 1;
+        Decision::Admit(permit(false))
+    }
+
+    /// Hears how a call went; what the store has to be told at once, if anything.
+    pub fn report(
+        &mut self,
+        permit: &Permit,
+        now: Timestamp,
+        policy: &OutboundPolicy,
+        outcome: &Outcome,
+    ) -> Option<Need> {
+        let slice = slice_at(now);
+        let settle = |end| permit.probe.then_some(Need::Settle { generation: permit.generation, end });
+        if outcome.kind == OutcomeKind::Unsent {
+            if !permit.probe && permit.slice == self.permits.slice {
+                self.permits.left += 1;
+            }
+            return settle(ProbeEnd::Unsent);
+        }
+        self.pending.calls += 1;
+        let limited = self.hear_limits(now, policy, outcome);
+        let failed = outcome.kind == OutcomeKind::Failed;
+        let slow = outcome.took > Duration::from_secs(policy.breaker.slow_call_seconds.into());
+        if !limited && !failed {
+            self.pending.healthy += 1;
+        }
+        if permit.probe {
+            return settle(if failed || slow { ProbeEnd::Unwell } else { ProbeEnd::Well });
+        }
+        if !matches!(outcome.kind, OutcomeKind::Limited(_)) {
+            self.pending.health_of(permit.generation, failed, slow);
+        }
+        if self.trips(now, policy).is_some() {
+            return Some(Need::Trip);
+        }
+        ((limited || failed) && self.wrote != Some(slice)).then_some(Need::Write)
+    }
+
+    /// Whether the provider said that we call too much. Half of what is left here is given up at once.
+    fn hear_limits(&mut self, now: Timestamp, policy: &OutboundPolicy, outcome: &Outcome) -> bool {
+        let slice = slice_at(now);
+        let notice = outcome.rate.filter(|notice| notice.left < 0.1);
+        let wait = match (outcome.kind, notice) {
+            (OutcomeKind::Limited(Some(wait)), _) => Some(wait),
+            (_, Some(notice)) if notice.left <= 0.0 => Some(notice.resets_in),
+            (OutcomeKind::Limited(None), _) | (_, Some(_)) => None,
+            _ => return false,
+        };
+        self.permits.left /= 2;
+        let rate = self.rate(slice, policy);
+        self.pending.limited(slice, rate);
+        if let Some(wait) = wait {
+            let wait = SignedDuration::try_from(wait).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
+            // Whole seconds, rounded up: what all instances were told at about the same time is one entry.
+            let until = (now + wait).as_second() + 1;
+            let known = self.view.as_ref().map_or(i64::MIN, |view| view.shared.paused_until());
+            if until > self.paused_until.max(known) {
+                self.paused_until = until;
+                self.pending.pause = Some(until);
+            }
+        }
+        true
+    }
+
+    /// Takes a retry out of the budget; whether there was one.
+    pub fn may_retry(&mut self, now: Timestamp) -> bool {
+        let may = self.tokens.take(now);
+        self.pending.retries += u64::from(may);
+        may
+    }
+
+    /// Why the breaker has to open, if it has to.
+    fn trips(&self, now: Timestamp, policy: &OutboundPolicy) -> Option<String> {
+        let view = self.view.as_ref().filter(|view| view.shared.breaker.state == State::Closed)?;
+        let policy = &policy.breaker;
+        let mut health = view.shared.health(slice_at(now), policy);
+        health += self.pending.health(view.shared.breaker.generation);
+        if health.calls < u64::from(policy.minimum_calls) {
+            return None;
+        }
+        let reached =
+            |count: u64, percent: u32| count > 0 && count * 100 >= health.calls * u64::from(percent);
+        let window = policy.window_seconds;
+        if reached(health.failed, policy.failure_percent) {
+            Some(format!("{} of {} calls failed within {window} s", health.failed, health.calls))
+        } else if reached(health.slow, policy.slow_call_percent) {
+            Some(format!("{} of {} calls were slow within {window} s", health.slow, health.calls))
+        } else {
+            None
+        }
+    }
+
+    /// What to ask of the store for `need`; nothing if there is no need any more.
+    pub fn request(&mut self, need: Need, now: Timestamp, policy: &OutboundPolicy) -> Option<Request> {
+        match need {
+            Need::Read => Some(Request::Read),
+            Need::Write if self.wrote == Some(slice_at(now)) => None,
+            Need::Write => Some(Request::Add(Box::new(self.addition(now, policy)))),
+            Need::Trip => {
+                let reason = self.trips(now, policy)?;
+                self.change(
+                    State::Open { until: seconds_after(now, policy.breaker.open_seconds) },
+                    now,
+                    reason,
+                )
+            }
+            Need::Probe => {
+                let until = seconds_after(now, policy.timeout_seconds) + PROBE_MARGIN;
+                // A claim that is lost costs as much as a write, so it counts as one.
+                self.wrote = Some(slice_at(now));
+                self.change(State::HalfOpen { until }, now, "one call tries".into())
+            }
+            Need::Settle { generation, end } => {
+                let known = self.view.as_ref().map(|view| view.shared.breaker.generation);
+                if known != Some(generation) {
+                    return None;
+                }
+                let open = seconds_after(now, policy.breaker.open_seconds);
+                match end {
+                    ProbeEnd::Well => self.change(State::Closed, now, "the call that tried went well".into()),
+                    ProbeEnd::Unwell => {
+                        self.change(State::Open { until: open }, now, "the call that tried failed".into())
+                    }
+                    ProbeEnd::Unsent => {
+                        // Others first: what cannot be sent from here may be sent from there.
+                        self.wrote = Some(slice_at(now));
+                        let reason = "the call that was to try was not sent".into();
+                        self.change(State::Open { until: now }, now, reason)
+                    }
+                }
+            }
+        }
+    }
+
+    fn change(&self, to: State, now: Timestamp, reason: String) -> Option<Request> {
+        let breaker = self.view.as_ref()?.shared.breaker;
+        let change = Change { seen: breaker.generation, from: breaker.state, to, at: now, reason };
+        Some(Request::Change(Box::new(change)))
+    }
+
+    fn addition(&mut self, now: Timestamp, policy: &OutboundPolicy) -> Addition {
+        let slice = slice_at(now);
+        let demand = self.demand(slice);
+        let permits = self.wanted(slice, demand, policy);
+        self.wrote = Some(slice);
+        let mut addition = Addition { slice, permits, demand, ..Addition::default() };
+        let generation = self.view.as_ref().map_or(0, |view| view.shared.breaker.generation);
+        addition.bucket = (generation, bucket_of(slice, &policy.breaker));
+        let rate = self.rate(slice, policy);
+        self.pending.report(&mut addition, rate);
+        if let Some(view) = &self.view {
+            tidy(&mut addition, &view.shared, slice_at(view.at), now, policy);
+        }
+        addition
+    }
+
+    /// The rate in `slice`, as far as is known, in calls per 1,000 seconds.
+    fn rate(&self, slice: i64, policy: &OutboundPolicy) -> u64 {
+        let known = self.view.as_ref().map(|view| view.shared.rate(slice, &policy.rate));
+        known.unwrap_or_else(|| Rate::initial(&policy.rate)).milli
+    }
+
+    /// How many calls are to be expected: half as many again as there were wanted lately.
+    fn demand(&self, slice: i64) -> u64 {
+        let now = (self.asked.slice == slice).then_some(self.asked.count);
+        let last = if self.asked.slice == slice {
+            self.asked.before
+        } else {
+            Some((self.asked.slice, self.asked.count))
+        };
+        let last = last.filter(|(at, _)| (slice - at).abs() <= EXPECTED_FOR).map_or(0, |(_, count)| count);
+        (last + last.div_ceil(2)).max(now.unwrap_or(0) + 1)
+    }
+
+    /// How many permits to ask for: what is needed, as far as all instances together need no more than there is;
+    /// then this one's part of it. Where there is plenty, half of what is left, so that more may come than expected.
+    fn wanted(&self, slice: i64, demand: u64, policy: &OutboundPolicy) -> u64 {
+        let Some(view) = &self.view else { return demand };
+        let capacity = view.shared.rate(slice, &policy.rate).capacity();
+        let of = |slice: i64| view.shared.slices.get(&slice).copied().unwrap_or_default();
+        let all = of(slice - 1).demand.max(of(slice).demand);
+        let wanted = if all > capacity {
+            demand * capacity / all
+        } else {
+            demand.max((capacity - all.max(of(slice).permits).min(capacity)) / 2)
+        };
+        wanted.clamp(1, capacity)
+    }
+
+    /// Takes in what the store knows, as of `at`.
+    pub fn learned(&mut self, shared: Shared, at: Timestamp) {
+        if let Some(view) = &mut self.view {
+            if !view.alone && shared.version < view.shared.version {
+                view.at = view.at.max(at);
+                return;
+            }
+        }
+        self.pending.enter(shared.breaker.generation);
+        self.view = Some(View { shared, at, alone: false });
+    }
+
+    /// Takes in what came of `addition`, which was made at `at`.
+    pub fn added(&mut self, addition: &Addition, shared: Shared, at: Timestamp, policy: &OutboundPolicy) {
+        let taken = shared.slices.get(&addition.slice).copied().unwrap_or_default().permits;
+        let before = taken.saturating_sub(addition.permits);
+        let capacity = shared.rate(addition.slice, &policy.rate).capacity();
+        let share = capacity.saturating_sub(before).min(addition.permits);
+        self.permits = Permits { slice: addition.slice, left: share, share: Some(share) };
+        let percent = policy.retry.budget_percent;
+        self.tokens.earn(shared.calls, addition.calls, before == 0, percent, at);
+        self.learned(shared, at);
+    }
+
+    /// Takes in what became of `change`, which was tried at `at`. A permit, if it was to try and may.
+    pub fn changed(
+        &mut self,
+        connector: &str,
+        change: &Change,
+        made: bool,
+        shared: Shared,
+        at: Timestamp,
+    ) -> Option<Permit> {
+        self.learned(shared, at);
+        self.permit_to_try(connector, change, made, at)
+    }
+
+    fn permit_to_try(
+        &mut self,
+        connector: &str,
+        change: &Change,
+        made: bool,
+        at: Timestamp,
+    ) -> Option<Permit> {
+        if !made || !matches!(change.to, State::HalfOpen { .. }) {
+            return None;
+        }
+        self.wrote = None;
+        let slice = slice_at(at);
+        self.asked.one(slice);
+        Some(Permit { connector: connector.to_owned(), generation: change.seen + 1, slice, probe: true })
+    }
+
+    /// Does without the store, which does not answer: alone, at the last rate, with a breaker of its own.
+    pub fn without(
+        &mut self,
+        connector: &str,
+        request: &Request,
+        now: Timestamp,
+        policy: &OutboundPolicy,
+    ) -> Option<Permit> {
+        let view = self.view.get_or_insert_with(|| View { shared: Shared::default(), at: now, alone: true });
+        view.at = now;
+        view.alone = true;
+        match request {
+            Request::Read => None,
+            Request::Add(addition) => {
+                self.pending.give_back(addition);
+                let share =
+                    self.permits.share.unwrap_or_else(|| policy.rate.initial_per_second.into()).max(1);
+                self.permits = Permits { slice: addition.slice, left: share, share: Some(share) };
+                None
+            }
+            Request::Change(change) => {
+                let made = view.shared.apply(change);
+                self.pending.enter(view.shared.breaker.generation);
+                self.permit_to_try(connector, change, made, now)
+            }
+        }
+    }
+
+    /// What is known, and as of when.
+    #[cfg(test)]
+    pub fn view(&self) -> Option<(&Shared, Timestamp)> {
+        self.view.as_ref().map(|view| (&view.shared, view.at))
+    }
+}
+
+impl Asked {
+    fn one(&mut self, slice: i64) {
+        if self.slice != slice {
+            self.before = Some((self.slice, self.count)).filter(|(_, count)| *count > 0);
+            (self.slice, self.count) = (slice, 0);
+        }
+        self.count += 1;
+    }
+}
+
+/// Settles a rate, and takes away what nobody needs any more, as far as `shared` shows, which was seen in the
+/// slice `seen`.
+fn tidy(addition: &mut Addition, shared: &Shared, seen: i64, now: Timestamp, policy: &OutboundPolicy) {
+    // Counts of a slice come in until the end of the next one, and a write may take as long: what was seen in a
+    // slice is complete up to three before.
+    let settled = shared.settled().map(|(slice, _)| slice);
+    if settled.is_none_or(|slice| slice < seen - 2) {
+        addition.settled = Some((seen - 2, shared.rate(seen - 2, &policy.rate)));
+    }
+    if let Some(settled) = settled {
+        addition.old_slices = shared.slices.range(..settled).map(|(slice, _)| *slice).collect();
+    }
+    let window = i64::from(policy.breaker.window_seconds) / SLICE_SECONDS;
+    let old = |(generation, begin): &(u64, i64)| {
+        *generation != shared.breaker.generation || *begin < addition.slice - window
+    };
+    addition.old_buckets =
+        shared.buckets.keys().copied().filter(|bucket| *bucket != addition.bucket && old(bucket)).collect();
+    addition.old_pauses = shared.pauses.iter().copied().filter(|until| *until <= now.as_second()).collect();
+}
+
+fn seconds_after(now: Timestamp, seconds: u32) -> Timestamp {
+    now + SignedDuration::from_secs(seconds.into())
+}
