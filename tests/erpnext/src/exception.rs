@@ -170,9 +170,9 @@ impl Exception {
     }
 
     /// A text longer than its column.
-    pub fn too_long(label: &str, text: &str) -> Self {
+    pub fn too_long(doctype: &str, label: &str, text: &str) -> Self {
         let text =
-            format!("{label}: '{label}' ({text}) will get truncated, as max characters allowed is 140");
+            format!("{doctype}: '{label}' ({text}) will get truncated, as max characters allowed is 140");
         Self::thrown(417, "CharacterLengthExceededError", &text)
     }
 

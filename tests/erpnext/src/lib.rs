@@ -9,6 +9,7 @@
 mod api;
 mod body;
 mod calculation;
+mod check;
 mod clock;
 mod database;
 mod doctype;

@@ -190,7 +190,7 @@ fn a_text_longer_than_its_column_and_a_name_with_brackets_are_refused() {
     let long = refused(417, "CharacterLengthExceededError");
     assert_eq!(post(json!({ "name": "N", "causeway_id": "x".repeat(141) })), long);
     assert_eq!(post(json!({ "name": "N".repeat(141) })), long);
-    assert_eq!(post(json!({ "name": "<N>" })), refused(500, "NameError"));
+    assert_eq!(post(json!({ "name": "<N>" })), refused(409, "NameError"));
     let most = "x".repeat(140);
     given(ask(
         &site,
