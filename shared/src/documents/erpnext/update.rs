@@ -46,7 +46,7 @@ impl ErpnextDocuments {
         // A cancellation may overtake its submission: ERPNext wants both.
         if (old.docstatus, *docstatus) == (DocStatus::Draft, DocStatus::Cancelled) {
             let submitted = self.submit_first(write, old, &mut body, lock, prepared).await?;
-            lock = modified_of(&submitted).to_owned();
+            modified_of(&submitted).clone_into(&mut lock);
         }
         if old.docstatus != *docstatus {
             body.insert("docstatus".to_owned(), u8::from(*docstatus).into());
