@@ -59,7 +59,7 @@ e2e: venv-dev ## End-to-end tests: the real binaries on a local stack of their o
 
 bench: venv ## Time, AWS cost, start-up and throughput, as in docs/benchmarks.md
 	@cargo build --release --workspace
-	@cargo bench --workspace --bench ingest --bench signature --bench units --bench read_models --bench start --bench load --bench api
+	@cargo bench --workspace --bench ingest --bench signature --bench units --bench read_models --bench outbound --bench start --bench load --bench api
 
 check-erpnext: ## Try what an ERPNext site can do (ERPNEXT_URL, ERPNEXT_KEY, ERPNEXT_SECRET; WRITE=1, SUBMIT=1, SETUP=DocType,…)
 	@cargo build --quiet --workspace --bin check-erpnext

@@ -145,7 +145,7 @@ impl EventWorker {
             Work::Event(job) => {
                 let span = info_span!("event", event_id = job.event.id, connector = job.event.connector);
                 let id = job.event.id.clone();
-                Origin::owned_by(&id, self.advance(received, *job)).instrument(span).await
+                Origin::owned_by(&id, Box::pin(self.advance(received, *job))).instrument(span).await
             }
             Work::Change(change) => self.project(received, &change).await,
         }

@@ -17,6 +17,10 @@ use crate::{
 /// The most index entries one list reads; what is left is said with a position to go on from.
 const MAX_READ: usize = 5_000;
 
+/// The longest group, in bytes: a connector's name has 64 at most. DynamoDB refuses keys that are longer than any
+/// could be.
+const MAX_GROUP_BYTES: usize = 128;
+
 /// From when to when, and how many.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
@@ -89,6 +93,9 @@ impl ByDay<'_> {
         read: fn(&Item) -> Result<T>,
         wants: impl Fn(&T) -> bool,
     ) -> Result<LogPage<T>> {
+        if group.len() > MAX_GROUP_BYTES {
+            return Ok(LogPage { items: Vec::new(), next_before: None });
+        }
         let from = rfc3339(span.from);
         let mut before = before.map_or_else(|| rfc3339(span.to), |at| place(at.received_at, &at.id));
         let mut day = day_of(parse_place(&before)?);

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures::future::Either;
 use tokio::time::Instant;
 
 tokio::task_local! {
@@ -22,16 +23,17 @@ pub struct Origin {
 
 impl Origin {
     /// Does `work` as this origin's.
-    pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
-        ORIGIN.scope(self, work).await
+    // No `async fn`s: those would keep room for `work` twice.
+    pub fn scope<T>(self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+        ORIGIN.scope(self, work)
     }
 
     /// Does `work` under another owner, until the same deadline: who does it shows only when it has begun. Without an
     /// origin it stays without one.
-    pub async fn owned_by<T>(owner: &str, work: impl Future<Output = T>) -> T {
+    pub fn owned_by<T>(owner: &str, work: impl Future<Output = T>) -> impl Future<Output = T> {
         match Self::current() {
-            Some(origin) => Self { owner: owner.to_owned(), ..origin }.scope(work).await,
-            None => work.await,
+            Some(origin) => Either::Left(Self { owner: owner.to_owned(), ..origin }.scope(work)),
+            None => Either::Right(work),
         }
     }
 
@@ -43,5 +45,22 @@ impl Origin {
     /// How much time is left; `None` where nothing sets a limit.
     pub fn time_left() -> Option<Duration> {
         Self::current().map(|origin| origin.deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_is_its_owners_until_the_same_deadline_and_nobodys_outside() {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let owner = async || Origin::current().map(|origin| (origin.owner, origin.deadline));
+        let origin = Origin { owner: "message".to_owned(), deadline };
+        let within =
+            origin.scope(async { (owner().await, Origin::owned_by("evt_1", owner()).await, owner().await) });
+        let message = Some(("message".to_owned(), deadline));
+        assert_eq!(within.await, (message.clone(), Some(("evt_1".to_owned(), deadline)), message));
+        assert_eq!(Origin::owned_by("evt_1", owner()).await, None);
     }
 }

@@ -74,7 +74,8 @@ impl Outbound {
         let mut attempt = 1;
         let mut unknown = false;
         loop {
-            let tried = self.attempt(call, policy, attempt).await;
+            // Boxed: callers' futures stay small.
+            let tried = Box::pin(self.attempt(call, policy, attempt)).await;
             let failed = match tried.result {
                 Ok(answer) => return Ok(Answer { after_unknown: unknown, ..answer }),
                 Err(failure) => failure,

@@ -12,9 +12,14 @@ use tokio::time::Instant;
 
 use super::{
     Answer, Call, CallFailure, CallLog, CallRecord, Governor, HttpProvider, Limits, Origin, Outbound,
-    OutboundPolicy, Repeat, Transport, TransportError,
+    OutboundPolicy, Repeat, Transport, TransportError, call_log::CallOutcome,
+    governor::dynamo::DynamoGovernor,
 };
-use crate::{Error, ErrorCode, clock::ManualClock, testing::start};
+use crate::{
+    Error, ErrorCode,
+    clock::ManualClock,
+    testing::{Dynamo, start},
+};
 
 /// What the transport does with a try.
 enum Step {
@@ -318,6 +323,25 @@ async fn each_try_is_noted_for_its_owner_and_without_secrets() {
     assert_eq!((second.request_bytes, second.response_bytes), (28, 36));
     assert_eq!(second.request_body, r#"{"password":"[redacted]","a":1}"#);
     assert_eq!(second.url, "https://erp.example.com/api/resource/Item?api_key=%5Bredacted%5D");
+}
+
+#[tokio::test]
+async fn while_the_breaker_is_open_nothing_is_sent_and_each_call_is_noted() {
+    let (dynamo, clock) = (Dynamo::start().await, Arc::new(ManualClock::at(start())));
+    let store = Arc::new(DynamoGovernor::new(dynamo.client.clone(), &dynamo.tables));
+    let (script, notes) = (Arc::new(Script::default()), Arc::new(Notes::default()));
+    script.steps.lock().unwrap().extend((0..5).map(|_| Step::Lost));
+    let governor = Arc::new(Governor::new(store, clock.clone()));
+    let outbound = Outbound::new(script.clone(), governor, notes.clone(), clock);
+    let call = call(Method::POST, Repeat::Unsafe);
+    for _ in 0..5 {
+        unknown(outbound.call(&call, &policy()).await);
+    }
+    let error = withheld(outbound.call(&call, &policy()).await);
+    assert_eq!(error.code(), ErrorCode::BreakerOpen);
+    assert!(error.retry_after_seconds().is_some());
+    assert_eq!(script.sent.lock().unwrap().len(), 5);
+    assert_eq!(notes.0.lock().unwrap().last().unwrap().outcome, CallOutcome::Withheld);
 }
 
 #[tokio::test(start_paused = true)]

@@ -74,7 +74,7 @@ pub struct CallsShown {
     at: Time,
     /// What came of them, each outcome once, the worst first.
     outcomes: Vec<CallOutcome>,
-    /// What was called, of the call that went worst.
+    /// What was called, of the call that went worst, the last of those. A 404 is no failure.
     endpoint: String,
     /// The status of that call's answer, if there was one.
     status: Option<u16>,

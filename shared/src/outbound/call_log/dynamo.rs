@@ -12,7 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 
 use super::{
-    CallHistory, CallLog, CallOutcome, CallQuery, CallRecord, CallSummary, Calls, noted::Noted, stored,
+    CallHistory, CallLog, CallOutcome, CallQuery, CallRecord, CallSummary, Calls,
+    noted::{MAX_OWNER_BYTES, Noted},
+    stored,
 };
 use crate::{
     Result,
@@ -53,6 +55,10 @@ impl DynamoCallLog {
 
     /// The items of `owner`, newest first.
     async fn items_of(&self, owner: &str) -> Result<Vec<Item>> {
+        // DynamoDB refuses keys that are longer than any could be.
+        if owner.len() > MAX_OWNER_BYTES {
+            return Ok(Vec::new());
+        }
         let answer = self
             .client
             .query()

@@ -139,7 +139,7 @@ pub struct CallSummary {
     pub at: Timestamp,
     /// The connector.
     pub connector: String,
-    /// The endpoint of the call that went worst, the last of those.
+    /// The endpoint of the call that went worst, the last of those; a 404 is no failure.
     pub endpoint: String,
     /// The status of that call's answer.
     pub status: Option<u16>,

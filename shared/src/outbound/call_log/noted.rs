@@ -8,10 +8,10 @@ use super::CallRecord;
 const MAX_RECORDS: usize = 500;
 /// The most bytes of bodies that are kept; calls beyond are kept without.
 const MAX_BODY_BYTES: usize = 256 * 1024;
-/// The longest owner, endpoint, URL and error, in bytes.
+/// The longest endpoint, URL and error, in bytes.
 const MAX_TEXT_BYTES: usize = 512;
-/// What becomes of a longer owner, so that it still fits a key with others' help.
-const MAX_OWNER_BYTES: usize = 256;
+/// The longest owner, in bytes: it is part of keys.
+pub(super) const MAX_OWNER_BYTES: usize = 256;
 
 /// The calls of one owner to one connector.
 #[derive(Debug, Default)]

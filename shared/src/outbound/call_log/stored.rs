@@ -32,7 +32,7 @@ const MAX_ITEM_BYTES: usize = 8 * WRITE_UNIT;
 const MAX_BODY_BYTES: usize = 4 * 1024;
 /// A body that would be cut to less than this is left out, in bytes.
 const LEAST_BODY_BYTES: usize = 24;
-/// How much more is kept of the bodies of a call that was not a success.
+/// How much more is kept of the bodies of a call that was sent and was not a success.
 const WEIGHT_OF_FAILURES: usize = 4;
 /// Characters of the digest that makes an item's key its own.
 const DIGEST_CHARS: usize = 10;
@@ -71,7 +71,10 @@ struct StoredCall<'a> {
 impl<'a> StoredCall<'a> {
     /// `call` with so many bytes of its bodies, more if it was not a success.
     fn of(call: &'a CallRecord, body_bytes: usize) -> Self {
-        let weight = if call.outcome == CallOutcome::Success { 1 } else { WEIGHT_OF_FAILURES };
+        let weight = match call.outcome {
+            CallOutcome::Success | CallOutcome::Withheld => 1,
+            _ => WEIGHT_OF_FAILURES,
+        };
         let limit = (body_bytes * weight).min(MAX_BODY_BYTES);
         Self {
             at: call.at,
@@ -135,7 +138,7 @@ pub(super) fn partition(owner: &str) -> AttributeValue {
 pub(super) fn item(owner: &str, connector: &str, group: &Group, expires: Timestamp) -> Result<Option<Item>> {
     let calls = &group.calls;
     let (Some(first), Some(worst)) =
-        (calls.iter().min_by_key(|call| call.at), calls.iter().max_by_key(|call| call.outcome))
+        (calls.iter().min_by_key(|call| call.at), calls.iter().max_by_key(|call| severity(call)))
     else {
         return Ok(None);
     };
@@ -178,14 +181,24 @@ fn outcomes(calls: &[CallRecord]) -> String {
 
 /// What an item of `calls` may weigh, in bytes.
 fn allowance(calls: &[CallRecord]) -> usize {
-    // That something is not there is an everyday answer: whoever creates looks first.
-    let went_well = |call: &&CallRecord| match call.outcome {
-        CallOutcome::Success => true,
-        CallOutcome::Refused => call.status == Some(404),
-        _ => false,
-    };
-    let failures = calls.len() - calls.iter().filter(went_well).count();
+    let failures = calls.iter().filter(|call| is_failure(call)).count();
     (WRITE_UNIT + failures * BYTES_A_FAILURE).min(MAX_ITEM_BYTES)
+}
+
+/// How bad a call came out; `None` if it went well. That something is not there is an everyday answer: whoever
+/// creates looks first.
+fn severity(call: &CallRecord) -> Option<CallOutcome> {
+    match call.outcome {
+        CallOutcome::Success => None,
+        CallOutcome::Refused if call.status == Some(404) => None,
+        outcome => Some(outcome),
+    }
+}
+
+/// Whether more is kept of a call: it went wrong at the provider's. What was not sent (while a breaker is open, that may
+/// be much) is its error's one sentence.
+fn is_failure(call: &CallRecord) -> bool {
+    severity(call).is_some_and(|outcome| outcome != CallOutcome::Withheld)
 }
 
 fn text(calls: &[CallRecord], body_bytes: usize) -> Result<String> {

@@ -16,6 +16,10 @@ use crate::{
     clock::{Clock, ManualClock},
     dynamo::{Attributes, Item},
     integration_log::{IntegrationLog, by_day::Span, dynamo::DynamoLog, search_all},
+    outbound::{
+        Call, Governor, HttpProvider, Limits, Origin, Outbound, OutboundPolicy, Repeat, Transport,
+        TransportError,
+    },
     testing::{Dynamo, start},
 };
 
@@ -133,6 +137,8 @@ async fn an_event_with_two_calls_costs_one_write_unit_and_one_of_the_index() {
     log.flush().await;
     let items = stored_items(&dynamo).await;
     assert_eq!(items.len(), 1);
+    let line = stored::summary(&items[0]).unwrap();
+    assert_eq!((line.endpoint.as_str(), line.calls), ("PUT /api/resource/{doctype}/{name}", 2));
     let weight: usize = items[0].iter().map(|(name, value)| name.len() + crate::dynamo::size(value)).sum();
     assert!((900..=1_024).contains(&weight), "{weight} bytes");
     let kept = &log.of(&missing.owner).await.unwrap().calls[1];
@@ -263,6 +269,76 @@ fn what_is_omitted_is_said_with_what_is_kept() {
     let item = stored::item("evt_1", "erpnext", &group, start()).unwrap().unwrap();
     assert_eq!(stored::summary(&item).unwrap().calls, 4);
     assert_eq!(stored::calls(&item).unwrap().1, 3);
+}
+
+#[tokio::test]
+async fn what_was_not_sent_costs_no_more_than_what_went_well() {
+    let (log, dynamo) = log().await;
+    let outcome = CallOutcome::Withheld;
+    let request_body = (0..900u32).map(|n| n.wrapping_mul(2_654_435_761).to_string()).collect();
+    log.note(CallRecord { outcome, status: None, request_body, ..record("evt_1") });
+    log.flush().await;
+    let item = &stored_items(&dynamo).await[0];
+    let weight: usize = item.iter().map(|(name, value)| name.len() + crate::dynamo::size(value)).sum();
+    assert!(weight <= 1_024, "{weight} bytes");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_holds_nothing_up_and_is_not_tried_for_ever() {
+    let dynamo = Dynamo::start().await;
+    let log = DynamoCallLog::new(dynamo.client.clone(), "nowhere", Arc::new(ManualClock::at(start())));
+    log.note(record("evt_1"));
+    log.flush().await;
+    log.flush().await;
+    assert!(stored_items(&dynamo).await.is_empty());
+}
+
+/// Answers everything with a token.
+struct Tokens;
+
+#[async_trait]
+impl Transport for Tokens {
+    async fn send(
+        &self,
+        _: &http::Request<Vec<u8>>,
+        _: Limits,
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
+        let answer = http::Response::builder().header("content-type", "application/json");
+        let body = br#"{"access_token":"hunter2","expires_in":3600,"refresh_token":"hunter2"}"#;
+        Ok(answer.header("set-cookie", "sid=hunter2").body(body.to_vec()).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_call_for_a_token_is_logged_without_the_token() {
+    let dynamo = Dynamo::start().await;
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(start()));
+    let log = Arc::new(DynamoCallLog::new(dynamo.client.clone(), "logs", clock.clone()));
+    let governor = Arc::new(Governor::unlimited(clock.clone()));
+    let outbound = Outbound::new(Arc::new(Tokens), governor, log.clone(), clock);
+    let request =
+        http::Request::post("https://erp.example.com/api/method/frappe.integrations.oauth2.get_token")
+            .header("authorization", "Basic hunter2")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(b"grant_type=authorization_code&client_id=hub&client_secret=hunter2&code=hunter2".to_vec())
+            .unwrap();
+    let call = Call {
+        connector: "erpnext".into(),
+        endpoint: "POST /api/method/frappe.integrations.oauth2.get_token".into(),
+        request,
+        repeat: Repeat::Unsafe,
+        provider: &HttpProvider,
+    };
+    let origin = Origin {
+        owner: "evt_1".into(),
+        deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(30),
+    };
+    origin.scope(outbound.call(&call, &OutboundPolicy::default())).await.unwrap();
+    log.flush().await;
+    let logged = log.of("evt_1").await.unwrap().calls.remove(0);
+    assert_eq!(logged.status, Some(200));
+    assert!(logged.request_body.contains("client_id=hub") && logged.response_body.contains("3600"));
+    assert!(!format!("{logged:?}{:?}", stored_items(&dynamo).await).contains("hunter2"), "{logged:?}");
 }
 
 /// JSON with `secret` under a name that gives it away, somewhere.

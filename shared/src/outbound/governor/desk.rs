@@ -24,6 +24,10 @@ const REMEMBERED: SignedDuration = SignedDuration::from_mins(1);
 const PROBE_MARGIN: SignedDuration = SignedDuration::from_secs(5);
 /// The longest that a provider can make us wait. Then one call asks again.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+/// So far back what all instances expected says what they expect.
+const RECENT: i64 = 3;
+/// What an instance takes at once where it does not know how much will come: a batch of messages.
+const BATCH: u64 = 10;
 /// So many slices after the one it counted an instance still expects as many calls.
 const EXPECTED_FOR: i64 = 12;
 
@@ -31,8 +35,7 @@ const EXPECTED_FOR: i64 = 12;
 #[derive(Debug, Default)]
 pub struct Desk {
     view: Option<View>,
-    /// The slice in which it last wrote, or tried for a probe in vain.
-    wrote: Option<i64>,
+    writes: Writes,
     permits: Permits,
     asked: Asked,
     pending: Pending,
@@ -55,6 +58,8 @@ struct Permits {
     left: u64,
     /// How many there were.
     share: Option<u64>,
+    /// How many calls were expected in the slice.
+    demand: u64,
 }
 
 /// Calls that were wanted.
@@ -145,7 +150,7 @@ impl Desk {
             }
             _ if view.at + REMEMBERED <= now => return Decision::Ask(Need::Read),
             State::HalfOpen { until } if now < until => return Decision::Ask(Need::Read),
-            State::Open { .. } | State::HalfOpen { .. } if self.wrote == Some(slice) => {
+            State::Open { .. } | State::HalfOpen { .. } if !self.writes.none_in(slice) => {
                 return Decision::Refuse(Refusal::broken(now.duration_until(slice_ends)));
             }
             State::Open { .. } | State::HalfOpen { .. } if stale => return Decision::Ask(Need::Read),
@@ -154,19 +159,26 @@ impl Desk {
         }
         let paused_until = self.paused_until.max(view.shared.paused_until());
         if now.as_second() < paused_until {
+            if self.pending.pause.is_some() && self.writes.none_in(slice) {
+                return Decision::Ask(Need::Write);
+            }
             let left = SignedDuration::from_secs(paused_until - now.as_second());
             return Decision::Refuse(Refusal::paused(left));
         }
         if self.trips(now, policy).is_some() {
             return Decision::Ask(Need::Trip);
         }
-        if self.permits.slice != slice && self.wrote != Some(slice) {
-            // Whether what is reported late is news, only what is known now can tell.
-            let late = stale && self.pending.has_late(slice);
-            return Decision::Ask(if late { Need::Read } else { Need::Write });
-        }
         if self.permits.slice != slice || self.permits.left == 0 {
-            return Decision::Refuse(Refusal::used_up(now.duration_until(slice_ends)));
+            let taken = view.shared.slices.get(&slice).map_or(0, |counts| counts.permits);
+            let none_left = taken >= view.shared.rate(slice, &policy.rate).capacity();
+            if none_left || !self.writes.may(slice) {
+                return Decision::Refuse(Refusal::used_up(now.duration_until(slice_ends)));
+            }
+            // Whether what is reported late is news, and whether nobody else needs what this one does not need
+            // for sure, only what is known now can tell.
+            let demand = self.demand(slice);
+            let unsure = self.pending.has_late(slice) || self.wanted(slice, demand, policy) > demand;
+            return Decision::Ask(if stale && unsure { Need::Read } else { Need::Write });
         }
         if stale {
             return Decision::Ask(Need::Read);
@@ -207,7 +219,7 @@ impl Desk {
         if self.trips(now, policy).is_some() {
             return Some(Need::Trip);
         }
-        ((limited || failed) && self.wrote != Some(slice)).then_some(Need::Write)
+        ((limited || failed) && self.writes.none_in(slice)).then_some(Need::Write)
     }
 
     /// Whether the provider said that we call too much. Half of what is left here is given up at once.
@@ -268,7 +280,7 @@ impl Desk {
     pub fn request(&mut self, need: Need, now: Timestamp, policy: &OutboundPolicy) -> Option<Request> {
         match need {
             Need::Read => Some(Request::Read),
-            Need::Write if self.wrote == Some(slice_at(now)) => None,
+            Need::Write if !self.writes.may(slice_at(now)) => None,
             Need::Write => Some(Request::Add(Box::new(self.addition(now, policy)))),
             Need::Trip => {
                 let reason = self.trips(now, policy)?;
@@ -281,7 +293,7 @@ impl Desk {
             Need::Probe => {
                 let until = seconds_after(now, policy.timeout_seconds) + PROBE_MARGIN;
                 // A claim that is lost costs as much as a write, so it counts as one.
-                self.wrote = Some(slice_at(now));
+                self.writes.note(slice_at(now));
                 self.change(State::HalfOpen { until }, now, "one call tries".into())
             }
             Need::Settle { generation, end } => {
@@ -297,7 +309,7 @@ impl Desk {
                     }
                     ProbeEnd::Unsent => {
                         // Others first: what cannot be sent from here may be sent from there.
-                        self.wrote = Some(slice_at(now));
+                        self.writes.note(slice_at(now));
                         let reason = "the call that was to try was not sent".into();
                         self.change(State::Open { until: now }, now, reason)
                     }
@@ -316,7 +328,7 @@ impl Desk {
         let slice = slice_at(now);
         let demand = self.demand(slice);
         let permits = self.wanted(slice, demand, policy);
-        self.wrote = Some(slice);
+        self.writes.note(slice);
         let mut addition = Addition { slice, permits, demand, ..Addition::default() };
         let generation = self.view.as_ref().map_or(0, |view| view.shared.breaker.generation);
         addition.bucket = (generation, bucket_of(slice, &policy.breaker));
@@ -346,28 +358,32 @@ impl Desk {
         (last + last.div_ceil(2)).max(now.unwrap_or(0) + 1)
     }
 
-    /// How many permits to ask for: what is needed, as far as all instances together need no more than there is;
-    /// then this one's part of it. Where there is plenty, half of what is left, so that more may come than expected.
+    /// How many permits to ask for: what is expected to be needed, at most this one's part of what there is. Where
+    /// all instances together need less, its part of three quarters: calls come in batches, and instances come too.
     fn wanted(&self, slice: i64, demand: u64, policy: &OutboundPolicy) -> u64 {
-        let Some(view) = &self.view else { return demand };
-        let capacity = view.shared.rate(slice, &policy.rate).capacity();
-        let of = |slice: i64| view.shared.slices.get(&slice).copied().unwrap_or_default();
-        let all = of(slice - 1).demand.max(of(slice).demand);
-        let wanted = if all > capacity {
-            demand * capacity / all
+        let known = self.view.as_ref().map(|view| &view.shared);
+        let capacity = known.map_or(demand, |shared| shared.rate(slice, &policy.rate).capacity());
+        // The last slice may have been seen in the middle.
+        let lately = known.into_iter().flat_map(|shared| shared.slices.range(slice - RECENT..=slice));
+        let all = lately.map(|(_, counts)| counts.demand).max().unwrap_or_default();
+        let own = self.permits.demand;
+        let wanted = if own > 0 && all > 0 && (slice - RECENT..=slice).contains(&self.permits.slice) {
+            demand.min((capacity * own).div_ceil(all)).max(capacity * own * 3 / all / 4)
+        } else if all == 0 {
+            BATCH.min(capacity / 2)
         } else {
-            demand.max((capacity - all.max(of(slice).permits).min(capacity)) / 2)
+            BATCH.min(capacity / 16)
         };
         wanted.clamp(1, capacity)
     }
 
     /// Takes in what the store knows, as of `at`.
     pub fn learned(&mut self, shared: Shared, at: Timestamp) {
-        if let Some(view) = &mut self.view {
-            if !view.alone && shared.version < view.shared.version {
-                view.at = view.at.max(at);
-                return;
-            }
+        if let Some(view) =
+            self.view.as_mut().filter(|view| !view.alone && shared.version < view.shared.version)
+        {
+            view.at = view.at.max(at);
+            return;
         }
         self.pending.enter(shared.breaker.generation);
         self.view = Some(View { shared, at, alone: false });
@@ -379,9 +395,15 @@ impl Desk {
         let before = taken.saturating_sub(addition.permits);
         let capacity = shared.rate(addition.slice, &policy.rate).capacity();
         let share = capacity.saturating_sub(before).min(addition.permits);
-        self.permits = Permits { slice: addition.slice, left: share, share: Some(share) };
+        let slice = addition.slice;
+        if self.permits.slice != slice {
+            self.permits = Permits { slice, ..Permits::default() };
+        }
+        self.permits.left += share;
+        self.permits.demand += addition.demand;
+        self.permits.share = Some(self.permits.share.unwrap_or_default() + share);
         let percent = policy.retry.budget_percent;
-        self.tokens.earn(shared.calls, addition.calls, before == 0, percent, at);
+        self.tokens.earn(shared.calls, addition.calls, before == 0 && taken > 0, percent, at);
         self.learned(shared, at);
     }
 
@@ -408,7 +430,7 @@ impl Desk {
         if !made || !matches!(change.to, State::HalfOpen { .. }) {
             return None;
         }
-        self.wrote = None;
+        self.writes.undo();
         let slice = slice_at(at);
         self.asked.one(slice);
         Some(Permit { connector: connector.to_owned(), generation: change.seen + 1, slice, probe: true })
@@ -429,9 +451,11 @@ impl Desk {
             Request::Read => None,
             Request::Add(addition) => {
                 self.pending.give_back(addition);
-                let share =
-                    self.permits.share.unwrap_or_else(|| policy.rate.initial_per_second.into()).max(1);
-                self.permits = Permits { slice: addition.slice, left: share, share: Some(share) };
+                if self.permits.slice != addition.slice {
+                    let share = self.permits.share.unwrap_or_else(|| policy.rate.initial_per_second.into());
+                    let left = share.max(1);
+                    self.permits = Permits { slice: addition.slice, left, share: Some(left), demand: 0 };
+                }
                 None
             }
             Request::Change(change) => {
@@ -446,6 +470,42 @@ impl Desk {
     #[cfg(test)]
     pub fn view(&self) -> Option<(&Shared, Timestamp)> {
         self.view.as_ref().map(|view| (&view.shared, view.at))
+    }
+}
+
+/// The writes of an instance: one a slice, and one more if it left one out.
+#[derive(Debug, Default)]
+struct Writes {
+    slice: i64,
+    /// In this slice.
+    made: u8,
+    /// More than one would have been allowed by then.
+    credit: u8,
+}
+
+impl Writes {
+    fn none_in(&self, slice: i64) -> bool {
+        self.slice != slice || self.made == 0
+    }
+
+    fn may(&self, slice: i64) -> bool {
+        self.none_in(slice) || (self.made == 1 && self.credit > 0)
+    }
+
+    fn note(&mut self, slice: i64) {
+        if self.slice == slice {
+            self.made += 1;
+            self.credit = if self.made > 1 { 0 } else { self.credit };
+        } else {
+            let skipped = slice.abs_diff(self.slice) > 1;
+            let credit = if skipped { 1 } else { self.credit };
+            *self = Self { slice, made: 1, credit };
+        }
+    }
+
+    /// The last one does not count.
+    fn undo(&mut self) {
+        self.made = self.made.saturating_sub(1);
     }
 }
 

@@ -180,25 +180,24 @@ impl Update {
             adds.push("u :u".to_owned());
             values.insert(":u".to_owned(), AttributeValue::Ns(vec![pause.to_string()]));
         }
-        let mut expression = format!("ADD {}", adds.join(", "));
+        let mut clauses = vec![format!("ADD {}", adds.join(", "))];
         if let Some((slice, rate)) = addition.settled {
-            for (name, value) in [("r", rate.milli), ("a", rate.run)] {
-                let before = if name == "r" { " SET" } else { "," };
-                expression +=
-                    &format!("{before} {name}{slice} = if_not_exists({name}{slice}, :{name}{slice})");
+            let set = [("r", rate.milli), ("a", rate.run)].map(|(name, value)| {
                 values.insert(format!(":{name}{slice}"), n(value));
-            }
+                format!("{name}{slice} = if_not_exists({name}{slice}, :{name}{slice})")
+            });
+            clauses.push(format!("SET {}", set.join(", ")));
         }
         let old = old_attributes(addition);
         if !old.is_empty() {
-            expression += &format!(" REMOVE {}", old.join(", "));
+            clauses.push(format!("REMOVE {}", old.join(", ")));
         }
         if addition.pause.is_none() && !addition.old_pauses.is_empty() {
-            expression += " DELETE u :old";
+            clauses.push("DELETE u :old".to_owned());
             let old = addition.old_pauses.iter().map(ToString::to_string).collect();
             values.insert(":old".to_owned(), AttributeValue::Ns(old));
         }
-        Self { expression, values }
+        Self { expression: clauses.join(" "), values }
     }
 }
 
@@ -236,7 +235,8 @@ fn shared(item: &Item) -> Result<Shared> {
                 "h" => counts.healthy = value()?,
                 "l" => counts.limited = value()?,
                 "r" => {
-                    counts.rate = Some(Rate { milli: value()?, run: attributes.number(&format!("a{rest}"))? })
+                    counts.rate =
+                        Some(Rate { milli: value()?, run: attributes.number(&format!("a{rest}"))? });
                 }
                 _ => {}
             }

@@ -4,18 +4,19 @@
 //! asks [`Governor::may_retry`] before it tries again. Nothing here waits: what may not be called now is refused with
 //! `breaker_open` or `provider_limited`, and when to ask again.
 //!
-//! All instances share one item a connector. Time is cut into slices of 5 s; in each an instance writes once at most,
-//! which takes its permits for the slice, reports what it counted since the last one, and shows what all others did.
-//! In between it reads after 2 s at the earliest. So a call costs nothing but now and then, however many there are.
+//! All instances share one item a connector. Time is cut into slices of 5 s; an instance writes once in a slice (in
+//! *n* slices *n* + 1 times at most), which takes its permits for the slice, reports what it counted since the last
+//! one, and shows what all others did. In between it reads after 2 s at the earliest. So a call costs nothing but now and then, however many there are.
 //! Only what changes the breaker is written at once.
 //!
 //! - **Writes meet nobody.** A write adds to counters and sets what is not set; it has no condition and is never
 //!   tried again. Each count is an attribute of its own, named by its slice, so it begins at nothing by itself.
 //! - **Permits are intervals.** The counter of a slice's permits is returned by the write that adds `k` to it: what
 //!   lies between before and after is this instance's, as far as it is below the capacity. Intervals never overlap,
-//!   so all instances together never have more than there is. An instance that uses up its own refuses until the next
-//!   slice, when it asks for as many as were wanted: a second write would make their number depend on the traffic.
-//!   Where nobody else needs them it takes half of what is left, so that it seldom does.
+//!   so all instances together never have more than there is. It asks for what it needed in the slice before and half
+//!   as much again, for its part where all instances together need more than there is, and for more where nobody else
+//!   needs them. When they are used up it refuses until the next slice; only after a slice without a write it may
+//!   write a second time, so that a batch that comes after a quiet time is not cut short.
 //! - **Rates are computed, not agreed on.** The rate of a slice follows from the counts of the slices before it, which
 //!   change no more, so whoever looks finds the same. From time to time someone notes a rate that is settled
 //!   (all its counts are in), so that older counts can go; whoever notes it late notes the same, so nobody can undo

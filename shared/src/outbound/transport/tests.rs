@@ -155,7 +155,8 @@ async fn an_answer_without_end_is_read_to_the_limit_only() {
         let counted = Arc::clone(&counted);
         async move {
             let _ = stream.write_all(b"HTTP/1.1 500 No\r\nConnection: close\r\n\r\n").await;
-            while stream.write_all(&[b'a'; 65_536]).await.is_ok() {
+            let piece = vec![b'a'; 65_536];
+            while stream.write_all(&piece).await.is_ok() {
                 counted.fetch_add(65_536, Ordering::SeqCst);
             }
         }

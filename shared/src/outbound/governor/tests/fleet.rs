@@ -97,7 +97,8 @@ async fn in_an_outage_few_calls_are_made_and_all_is_well_soon_after_it() {
     let slices = usize::try_from(fleet.clock.now().duration_since(began).as_secs() / 5).unwrap();
     assert!(retries * 100 <= requests * 20 + slices * 100, "{retries} retries of {requests} requests");
     assert!(calls * 100 <= requests * 120 + slices * 100);
-    assert!(requests < 80, "{requests} of 9,000 were let through");
+    // Half of the calls within the window must have failed, and there were 55 good ones in it.
+    assert!(requests < 120, "{requests} of 9,000 were let through");
     assert_eq!(fleet.state().await, "open");
     fleet.assert_few_writes();
     // The provider is well again.
@@ -142,6 +143,8 @@ async fn one_tries_at_a_time_also_when_those_who_try_die() {
 async fn of_all_that_see_it_break_one_opens_it() {
     let mut fleet = Fleet::of(FLEET).await;
     fleet.policy.rate.initial_per_second = 50;
+    second(&fleet, 1, OutcomeKind::Unsent).await;
+    fleet.advance(5_000);
     let permits = join_all((0..FLEET).map(|instance| fleet.admit(instance))).await;
     for (instance, permit) in permits.into_iter().enumerate() {
         fleet.report(instance, permit.unwrap(), OutcomeKind::Failed).await;
@@ -158,6 +161,8 @@ async fn of_all_that_see_it_break_one_opens_it() {
 async fn a_burst_of_limits_halves_the_rate_once() {
     let mut fleet = Fleet::of(FLEET).await;
     fleet.policy.rate.initial_per_second = 40;
+    second(&fleet, 1, OutcomeKind::Unsent).await;
+    fleet.advance(5_000);
     let limited = second(&fleet, 1, OutcomeKind::Limited(None)).await.calls;
     assert!(limited > 30, "{limited}");
     fleet.advance(5_000);

@@ -108,8 +108,8 @@ impl World {
         self.now + SignedDuration::from_millis(self.skews[desk])
     }
 
-    fn step(&mut self, step: Step) {
-        match step {
+    fn step(&mut self, step: &Step) {
+        match *step {
             Step::Wait(milliseconds) => self.now += SignedDuration::from_millis(milliseconds),
             Step::Want(desk) => self.want(desk),
             Step::End(call, kind) => self.end(call, kind),
@@ -217,7 +217,16 @@ impl World {
             let capacity = self.capacities.get(slice).copied().unwrap_or_default();
             prop_assert!(*count <= capacity, "{} of {} in {}", count, capacity, slice);
         }
-        prop_assert!(self.additions.values().all(|count| *count <= 1), "{:?}", self.additions);
+        prop_assert!(self.additions.values().all(|count| *count <= 2), "{:?}", self.additions);
+        for desk in 0..DESKS {
+            let writes = self
+                .additions
+                .range((desk, i64::MIN)..(desk + 1, i64::MIN))
+                .map(|(_, count)| count)
+                .sum::<u64>();
+            let slices = (slice_at(self.now) - slice_at(start()) + 2).unsigned_abs();
+            prop_assert!(writes <= slices + 1, "{} writes in {} slices", writes, slices);
+        }
         prop_assert!(self.probes.values().all(|count| *count == 1), "one a generation: {:?}", self.probes);
         let slices = (slice_at(self.now) - self.first_slice + 2).unsigned_abs();
         let budget = u64::from(self.policy.retry.budget_percent);
@@ -248,7 +257,7 @@ proptest! {
     ) {
         let mut world = World::new(skews);
         for step in steps {
-            world.step(step);
+            world.step(&step);
             world.check()?;
         }
     }
