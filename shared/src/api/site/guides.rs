@@ -33,6 +33,7 @@ guides! {
     "rate-limits" from "rate-limits.md";
     "errors" from "errors.md";
     "connectors" from "connectors.md";
+    "erpnext" from "erpnext.md";
     "v1" from "v1.md";
     "v1-to-v2" from "migration-v1-to-v2.md";
 }
