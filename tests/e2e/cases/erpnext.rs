@@ -179,7 +179,8 @@ fn version_1_speaks_of_the_sites_documents_too(hub: &Hub, _: &str) {
     let made = hub.api("POST", resource, Some(&json!({ "name": "V-1", "note": "a" }))).data(200).clone();
     assert_eq!(made["name"], "V-1");
     hub.api("PUT", &format!("{resource}/V-1"), Some(&json!({ "note": "frappe" }))).data(200);
-    let listed = hub.api("GET", &format!("{resource}?filters={}", encode(r#"[["note","=","frappe"]]"#)), None);
+    let listed =
+        hub.api("GET", &format!("{resource}?filters={}", encode(r#"[["note","=","frappe"]]"#)), None);
     assert_eq!(listed.data(200), &json!([{ "name": "V-1" }]));
     let read = hub.api("GET", &format!("{resource}/V-1"), None).data(200).clone();
     assert_eq!((&read["note"], &read["doctype"]), (&json!("frappe"), &json!("Site Order")));
@@ -241,8 +242,10 @@ fn the_calls_of_an_event_are_in_its_log_without_secrets(hub: &Hub, name: &str) {
             _ => Err(entry),
         }
     });
-    let made: Vec<_> =
-        calls.iter().filter(|call| call["endpoint"].as_str().unwrap().starts_with("POST /api/resource")).collect();
+    let made: Vec<_> = calls
+        .iter()
+        .filter(|call| call["endpoint"].as_str().unwrap().starts_with("POST /api/resource"))
+        .collect();
     assert_eq!(made.len(), 1, "{calls:?}");
     assert_eq!((&made[0]["status"], &made[0]["outcome"]), (&json!(200), &json!("success")), "{}", made[0]);
     let user = erpnext_site::hub();

@@ -20,14 +20,18 @@ use crate::outbound::OutboundPolicy;
 const FRESH: SignedDuration = SignedDuration::from_secs(2);
 /// What is older is as good as nothing.
 const REMEMBERED: SignedDuration = SignedDuration::from_mins(1);
-/// How long a probe may take beyond its timeout before another one is let through.
-const PROBE_MARGIN: SignedDuration = SignedDuration::from_secs(5);
+/// How long a probe may take beyond its timeout before another one is let through: writing the claim and its history
+/// down takes a few seconds at worst, and clocks differ.
+const PROBE_MARGIN: SignedDuration = SignedDuration::from_secs(10);
+/// How long the store must have been silent before an instance tries alone: a claim that merely failed to be written
+/// is no claim.
+const SILENT_FOR: SignedDuration = SignedDuration::from_secs(10);
 /// The longest that a provider can make us wait. Then one call asks again.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+/// With more failures than this in the window there are no retries but those that calls have earned.
+const FEW_FAILURES: u64 = 1;
 /// So far back what all instances expected says what they expect.
 const RECENT: i64 = 3;
-/// What an instance takes at once where it does not know how much will come: a batch of messages.
-const BATCH: u64 = 10;
 /// So many slices after the one it counted an instance still expects as many calls.
 const EXPECTED_FOR: i64 = 12;
 
@@ -51,6 +55,8 @@ struct View {
     at: Timestamp,
     /// As of when this is what the store knows, if it ever answered.
     seen: Option<Timestamp>,
+    /// Since when it does not answer.
+    silent_since: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -172,7 +178,7 @@ impl Desk {
         if self.permits.slice != slice || self.permits.left == 0 {
             let taken = view.shared.slices.get(&slice).map_or(0, |counts| counts.permits);
             let none_left = taken >= view.shared.rate(slice, &policy.rate).capacity();
-            if none_left || !self.writes.may(slice) {
+            if none_left || !self.writes.none_in(slice) {
                 return Decision::Refuse(Refusal::used_up(now.duration_until(slice_ends)));
             }
             // Whether what is reported late is news, and whether nobody else needs what this one does not need
@@ -251,7 +257,7 @@ impl Desk {
 
     /// Takes a retry out of the budget; whether there was one.
     pub fn may_retry(&mut self, now: Timestamp) -> bool {
-        let may = self.tokens.take(now);
+        let may = self.tokens.take(slice_at(now));
         self.pending.retries += u64::from(may);
         may
     }
@@ -281,7 +287,7 @@ impl Desk {
     pub fn request(&mut self, need: Need, now: Timestamp, policy: &OutboundPolicy) -> Option<Request> {
         match need {
             Need::Read => Some(Request::Read),
-            Need::Write if !self.writes.may(slice_at(now)) => None,
+            Need::Write if !self.writes.none_in(slice_at(now)) => None,
             Need::Write => Some(Request::Add(Box::new(self.addition(now, policy)))),
             Need::Trip => {
                 let reason = self.trips(now, policy)?;
@@ -359,8 +365,9 @@ impl Desk {
         (last + last.div_ceil(2)).max(now.unwrap_or(0) + 1)
     }
 
-    /// How many permits to ask for: what is expected to be needed, at most this one's part of what there is. Where
-    /// all instances together need less, its part of three quarters: calls come in batches, and instances come too.
+    /// How many permits to ask for, once and for the whole slice: what is expected to be needed, at most this one's
+    /// part of what there is. Where all instances together need less, its part of three quarters: calls come in
+    /// batches. Who comes anew has no part yet, and takes half of what nobody has or expects to need.
     fn wanted(&self, slice: i64, demand: u64, policy: &OutboundPolicy) -> u64 {
         let known = self.view.as_ref().map(|view| &view.shared);
         let capacity = known.map_or(demand, |shared| shared.rate(slice, &policy.rate).capacity());
@@ -370,10 +377,10 @@ impl Desk {
         let own = self.permits.demand;
         let wanted = if own > 0 && all > 0 && (slice - RECENT..=slice).contains(&self.permits.slice) {
             demand.min((capacity * own).div_ceil(all)).max(capacity * own * 3 / all / 4)
-        } else if all == 0 {
-            BATCH.min(capacity / 2)
         } else {
-            BATCH.min(capacity / 16)
+            let taken = known.and_then(|shared| shared.slices.get(&slice)).map_or(0, |counts| counts.permits);
+            let free = capacity.saturating_sub(all.max(taken));
+            (free / 2).max(capacity / 16)
         };
         wanted.clamp(1, capacity)
     }
@@ -381,7 +388,7 @@ impl Desk {
     /// Takes in what the store knows, as of `at`.
     pub fn learned(&mut self, shared: Shared, at: Timestamp) {
         self.pending.enter(shared.breaker.generation);
-        self.view = Some(View { shared, at, seen: Some(at) });
+        self.view = Some(View { shared, at, seen: Some(at), silent_since: None });
     }
 
     /// Takes in what came of `addition`, which was made at `at`.
@@ -398,7 +405,9 @@ impl Desk {
         self.permits.demand += addition.demand;
         self.permits.share = Some(self.permits.share.unwrap_or_default() + share);
         let percent = policy.retry.budget_percent;
-        self.tokens.earn(shared.calls, addition.calls, before == 0 && taken > 0, percent, at);
+        let well = shared.health(slice, &policy.breaker).failed <= FEW_FAILURES;
+        let first = well && before == 0 && taken > 0;
+        self.tokens.earn(slice, shared.calls, addition.calls, first, percent);
         self.learned(shared, at);
     }
 
@@ -422,7 +431,7 @@ impl Desk {
         made: bool,
         at: Timestamp,
     ) -> Option<Permit> {
-        if !made || !matches!(change.to, State::HalfOpen { .. }) {
+        if !made || !is_claim(change) {
             return None;
         }
         self.writes.undo();
@@ -439,8 +448,10 @@ impl Desk {
         now: Timestamp,
         policy: &OutboundPolicy,
     ) -> Option<Permit> {
-        let view = self.view.get_or_insert_with(|| View { shared: Shared::default(), at: now, seen: None });
+        let unknown = || View { shared: Shared::default(), at: now, seen: None, silent_since: None };
+        let view = self.view.get_or_insert_with(unknown);
         view.at = now;
+        let silent_for = now.duration_since(*view.silent_since.get_or_insert(now));
         match request {
             Request::Read => None,
             Request::Add(addition) => {
@@ -452,6 +463,7 @@ impl Desk {
                 }
                 None
             }
+            Request::Change(change) if is_claim(change) && silent_for < SILENT_FOR => None,
             Request::Change(change) => {
                 let made = view.shared.apply(change);
                 self.pending.enter(view.shared.breaker.generation);
@@ -467,39 +479,25 @@ impl Desk {
     }
 }
 
-/// The writes of an instance: one a slice, and one more if it left one out.
+/// The writes of an instance: one a slice.
 #[derive(Debug, Default)]
 struct Writes {
-    slice: i64,
-    /// In this slice.
-    made: u8,
-    /// More than one would have been allowed by then.
-    credit: u8,
+    /// The slice of the last one.
+    last: Option<i64>,
 }
 
 impl Writes {
     fn none_in(&self, slice: i64) -> bool {
-        self.slice != slice || self.made == 0
-    }
-
-    fn may(&self, slice: i64) -> bool {
-        self.none_in(slice) || (self.made == 1 && self.credit > 0)
+        self.last != Some(slice)
     }
 
     fn note(&mut self, slice: i64) {
-        if self.slice == slice {
-            self.made += 1;
-            self.credit = if self.made > 1 { 0 } else { self.credit };
-        } else {
-            let skipped = slice.abs_diff(self.slice) > 1;
-            let credit = if skipped { 1 } else { self.credit };
-            *self = Self { slice, made: 1, credit };
-        }
+        self.last = Some(slice);
     }
 
-    /// The last one does not count.
+    /// The last one does not count: it changed the breaker.
     fn undo(&mut self) {
-        self.made = self.made.saturating_sub(1);
+        self.last = None;
     }
 }
 
@@ -532,6 +530,11 @@ fn tidy(addition: &mut Addition, shared: &Shared, seen: i64, now: Timestamp, pol
     addition.old_buckets =
         shared.buckets.keys().copied().filter(|bucket| *bucket != addition.bucket && old(bucket)).collect();
     addition.old_pauses = shared.pauses.iter().copied().filter(|until| *until <= now.as_second()).collect();
+}
+
+/// Whether `change` is the claim to be the one that tries.
+fn is_claim(change: &Change) -> bool {
+    matches!(change.to, State::HalfOpen { .. })
 }
 
 fn seconds_after(now: Timestamp, seconds: u32) -> Timestamp {

@@ -4,10 +4,10 @@
 //! asks [`Governor::may_retry`] before it tries again. Nothing here waits: what may not be called now is refused with
 //! `breaker_open` or `provider_limited`, and when to ask again.
 //!
-//! All instances share one item a connector. Time is cut into slices of 5 s; an instance writes once in a slice (in
-//! *n* slices *n* + 1 times at most), which takes its permits for the slice, reports what it counted since the last
-//! one, and shows what all others did. In between it reads after 2 s at the earliest. So a call costs nothing but now and then, however many there are.
-//! Only what changes the breaker is written at once.
+//! All instances share one item a connector. Time is cut into slices of 5 s; an instance writes once in a slice at
+//! most, which takes its permits for the slice, reports what it counted since the last one, and shows what all others
+//! did. In between it reads after 2 s at the earliest. So a call costs nothing but now and then, however many there
+//! are. Only what changes the breaker is written at once, beside that.
 //!
 //! - **Writes meet nobody.** A write adds to counters and sets what is not set; it has no condition and is never
 //!   tried again. Each count is an attribute of its own, named by its slice, so it begins at nothing by itself.
@@ -15,18 +15,21 @@
 //!   lies between before and after is this instance's, as far as it is below the capacity. Intervals never overlap,
 //!   so all instances together never have more than there is. It asks for what it needed in the slice before and half
 //!   as much again, for its part where all instances together need more than there is, and for more where nobody else
-//!   needs them. When they are used up it refuses until the next slice; only after a slice without a write it may
-//!   write a second time, so that a batch that comes after a quiet time is not cut short.
+//!   needs them: who comes after a quiet time has half of what is free, so that its first batch is not cut short. When
+//!   they are used up it refuses until the next slice.
 //! - **Rates are computed, not agreed on.** The rate of a slice follows from the counts of the slices before it, which
 //!   change no more, so whoever looks finds the same. From time to time someone notes a rate that is settled
 //!   (all its counts are in), so that older counts can go; whoever notes it late notes the same, so nobody can undo
 //!   a halving.
-//! - **Retries are intervals too**, of the counter of all calls ([`budget`]).
+//! - **Retries are intervals too**, of the counter of all calls ([`budget`]), for the slice they were earned in.
 //! - **The breaker changes by generation.** A change names the generation it has seen and makes the next one;
 //!   of many that try, one succeeds, and what is late finds that it has passed. So one probe goes out at a time, and
-//!   a probe that was given up cannot close what another opened. Calls are counted for their generation: a breaker
+//!   a probe that was given up cannot close what another opened. A claim ends by itself 10 s after its call must have
+//!   ended, which is for clocks that differ and for a slow table. Calls are counted for their generation: a breaker
 //!   that closes begins with nothing.
 //! - **Without the table** each instance goes on alone: with as many permits as it had last, and a breaker of its own.
+//!   Only to try whether the provider is well it waits until the table has been silent for 10 s: what looks like an
+//!   outage may be one write that failed, while another instance tries.
 //!
 //! What a fleet does in an outage, and what it costs, is in docs/benchmarks.md.
 

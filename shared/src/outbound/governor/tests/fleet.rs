@@ -66,7 +66,7 @@ async fn all_together_never_exceed_the_rate_and_write_once_a_slice_each() {
         assert!(calls <= capacity, "{calls} of {capacity} in {slice}");
         all.push((calls, capacity));
     }
-    fleet.assert_few_writes();
+    fleet.assert_one_write_a_slice();
     // It grows, and what there is is used.
     assert!(all.last().unwrap().1 > 100, "{all:?}");
     let (calls, capacity) = all.iter().fold((0, 0), |sum, slice| (sum.0 + slice.0, sum.1 + slice.1));
@@ -102,7 +102,7 @@ async fn in_an_outage_few_calls_are_made_and_all_is_well_soon_after_it() {
     // Half of the calls within the window must have failed, and there were 55 good ones in it.
     assert!(requests < 120, "{requests} of 9,000 were let through");
     assert_eq!(fleet.state().await, "open");
-    fleet.assert_few_writes();
+    fleet.assert_one_write_a_slice();
     // The provider is well again.
     let mut seconds = 0;
     while second(&fleet, 1, OutcomeKind::Healthy).await.calls < 10 {
