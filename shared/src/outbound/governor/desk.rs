@@ -179,6 +179,10 @@ impl Desk {
             let taken = view.shared.slices.get(&slice).map_or(0, |counts| counts.permits);
             let none_left = taken >= view.shared.rate(slice, &policy.rate).capacity();
             if none_left || !self.writes.none_in(slice) {
+                // What is being written may bring permits for this call too.
+                if self.writes.under_way {
+                    return Decision::Ask(Need::Write);
+                }
                 return Decision::Refuse(Refusal::used_up(now.duration_until(slice_ends)));
             }
             // Whether what is reported late is news, and whether nobody else needs what this one does not need
@@ -387,6 +391,7 @@ impl Desk {
 
     /// Takes in what the store knows, as of `at`.
     pub fn learned(&mut self, shared: Shared, at: Timestamp) {
+        self.writes.under_way = false;
         self.pending.enter(shared.breaker.generation);
         self.view = Some(View { shared, at, seen: Some(at), silent_since: None });
     }
@@ -451,6 +456,7 @@ impl Desk {
         let unknown = || View { shared: Shared::default(), at: now, seen: None, silent_since: None };
         let view = self.view.get_or_insert_with(unknown);
         view.at = now;
+        self.writes.under_way = false;
         let silent_for = now.duration_since(*view.silent_since.get_or_insert(now));
         match request {
             Request::Read => None,
@@ -484,6 +490,8 @@ impl Desk {
 struct Writes {
     /// The slice of the last one.
     last: Option<i64>,
+    /// Whether it is not answered yet.
+    under_way: bool,
 }
 
 impl Writes {
@@ -492,7 +500,7 @@ impl Writes {
     }
 
     fn note(&mut self, slice: i64) {
-        self.last = Some(slice);
+        *self = Self { last: Some(slice), under_way: true };
     }
 
     /// The last one does not count: it changed the breaker.

@@ -303,3 +303,14 @@ async fn the_last_twenty_changes_are_remembered() {
     assert_eq!(status.open_until, Some(fleet.clock.now() + jiff::SignedDuration::from_millis(OPEN)));
     assert_eq!(fleet.instances[0].governor.status("another", &fleet.policy).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn calls_that_come_while_permits_are_being_asked_for_wait_for_them() {
+    let fleet = Fleet::of(1).await;
+    for _ in 0..5 {
+        let calls = futures::future::join_all((0..10).map(|_| fleet.call(0, OutcomeKind::Healthy))).await;
+        assert!(calls.iter().all(Result::is_ok), "{calls:?}");
+        fleet.advance(5_000);
+    }
+    fleet.assert_one_write_a_slice();
+}

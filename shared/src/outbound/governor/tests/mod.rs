@@ -5,3 +5,4 @@ mod instance;
 mod memory;
 mod model;
 mod rig;
+mod skew;

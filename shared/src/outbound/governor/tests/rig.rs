@@ -38,6 +38,8 @@ pub struct Counted {
     /// Changes that were made, and those that were refused.
     pub changes: Mutex<Vec<(bool, Change)>>,
     pub down: AtomicBool,
+    /// The breaker cannot be changed.
+    pub down_for_changes: AtomicBool,
 }
 
 impl Counted {
@@ -49,6 +51,7 @@ impl Counted {
             additions: Mutex::default(),
             changes: Mutex::default(),
             down: AtomicBool::default(),
+            down_for_changes: AtomicBool::default(),
         }
     }
 
@@ -77,6 +80,9 @@ impl GovernorStore for Counted {
 
     async fn change(&self, connector: &str, change: &Change) -> Result<Changed> {
         self.up()?;
+        if self.down_for_changes.load(Relaxed) {
+            return Err(Error::unavailable("DynamoDB", "told to fail"));
+        }
         let changed = self.inner.change(connector, change).await?;
         self.changes.lock().unwrap().push((changed.made, change.clone()));
         Ok(changed)
@@ -97,11 +103,13 @@ impl GovernorStore for Counted {
 pub struct Instance {
     pub governor: Governor,
     pub store: Arc<Counted>,
+    clock: Arc<ManualClock>,
 }
 
 /// All instances.
 pub struct Fleet {
     pub instances: Vec<Instance>,
+    /// The true time.
     pub clock: Arc<ManualClock>,
     pub policy: OutboundPolicy,
     pub table: Arc<DynamoGovernor>,
@@ -110,19 +118,28 @@ pub struct Fleet {
 
 impl Fleet {
     pub async fn of(size: usize) -> Self {
+        Self::off_by(std::iter::repeat_n(0, size)).await
+    }
+
+    /// Instances whose clocks are off by so many milliseconds each.
+    pub async fn off_by(offsets: impl IntoIterator<Item = i64>) -> Self {
         let dynamo = Dynamo::start().await;
         let clock = Arc::new(ManualClock::at(start()));
         let table = Arc::new(DynamoGovernor::new(dynamo.client.clone(), &dynamo.tables));
-        let instance = |_| {
+        let instance = |offset| {
+            let clock = Arc::new(ManualClock::at(start() + SignedDuration::from_millis(offset)));
             let store = Arc::new(Counted::new(table.clone(), clock.clone()));
-            Instance { governor: Governor::new(store.clone(), clock.clone()), store }
+            Instance { governor: Governor::new(store.clone(), clock.clone()), store, clock }
         };
-        let instances = (0..size).map(instance).collect();
+        let instances = offsets.into_iter().map(instance).collect();
         Self { instances, clock, policy: OutboundPolicy::default(), table, dynamo }
     }
 
     pub fn advance(&self, milliseconds: i64) {
-        self.clock.advance(SignedDuration::from_millis(milliseconds));
+        let clocks = self.instances.iter().map(|instance| &instance.clock);
+        for clock in clocks.chain([&self.clock]) {
+            clock.advance(SignedDuration::from_millis(milliseconds));
+        }
     }
 
     pub fn slice(&self) -> i64 {
