@@ -168,10 +168,22 @@ fn is_public(address: IpAddr) -> bool {
 }
 
 fn is_metadata(address: IpAddr) -> bool {
-    match address.to_canonical() {
+    match address {
         IpAddr::V4(address) => METADATA_V4.contains(&address),
-        IpAddr::V6(address) => METADATA_V6.contains(&address),
+        IpAddr::V6(address) => {
+            METADATA_V6.contains(&address) || carried(address).any(|address| METADATA_V4.contains(&address))
+        }
     }
+}
+
+/// The IPv4 addresses that `address` may lead to: mapped, compatible and translated ones (NAT64) end in it, those of
+/// 6to4 begin with it.
+fn carried(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
+    let [a, b, c, d, e, f, .., w, x, y, z] = address.octets();
+    let six_to_four = (a, b) == (0x20, 0x02);
+    let ends = a == 0 && (b == 0 || (b, c, d) == (0x64, 0xff, 0x9b));
+    let first = six_to_four.then(|| Ipv4Addr::new(c, d, e, f));
+    first.into_iter().chain(ends.then(|| Ipv4Addr::new(w, x, y, z)))
 }
 
 #[cfg(test)]
@@ -227,12 +239,21 @@ mod tests {
             "239.255.255.255",
             "240.0.0.1",
             "255.255.255.255",
+            "0x7f.1.",
+            "00000000177.0.0.1",
+            "0x7f.0x0.0x0.0x1",
+            "127.0.1",
+            "①②⑦.0.0.1",
+            "127。0。0。1",
+            "%31%32%37.0.0.1",
             "１２７.0.0.1",
             "[::]",
             "[::1]",
             "[::7f00:1]",
             "[::127.0.0.1]",
             "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[0:0:0:0:0:ffff:a9fe:a9fe]",
             "[::ffff:8.8.8.8]",
             "[::ffff:0:8.8.8.8]",
             "[64:ff9b::8.8.8.8]",
@@ -294,6 +315,11 @@ mod tests {
             "http://169.254.169.254/latest/meta-data",
             "http://[fd00:ec2::254]/",
             "http://[::ffff:169.254.169.254]/",
+            "http://[::169.254.169.254]/",
+            "http://[::ffff:0:169.254.169.254]/",
+            "http://[64:ff9b::169.254.169.254]/",
+            "http://[64:ff9b:1::a9fe:a9fe]/",
+            "http://[2002:a9fe:a9fe::1]/",
         ] {
             assert!(refused(url, &all), "{url}");
         }
@@ -311,6 +337,15 @@ mod tests {
             "https://user@erp.example.com",
             "https://user:password@erp.example.com",
             "https://:p@erp.example.com",
+            "https://erp.example.com@127.0.0.1",
+            "https://8.8.8.8\\@127.0.0.1",
+            "https://erp.example.com:99999",
+            "https://[fe80::1%25eth0]",
+            "https://[::ffff:0x7f.1]",
+            "https://erp.example.com%00.internal",
+            "https://erp.example.com%2f@x",
+            "javascript:alert(1)",
+            "data:,x",
             "https://",
             "unix:/run/x",
             "",

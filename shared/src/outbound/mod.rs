@@ -12,6 +12,8 @@ pub mod call_log;
 pub mod governor;
 mod http_provider;
 mod origin;
+#[cfg(test)]
+mod outage_tests;
 mod pipeline;
 #[cfg(test)]
 mod pipeline_tests;

@@ -14,12 +14,10 @@ use crate::{
         v2::logs::Window,
     },
     dynamo::{cursor, position},
+    erpnext::CONNECTOR,
     integration_log::{LogPage, LogPosition, Placed, by_day::Span, search_all},
     outbound::call_log::{CallOutcome, CallQuery, CallRecord, CallSummary},
 };
-
-/// The ERPNext site is called without being configured as a connector.
-const SITE: &str = "erpnext";
 
 /// One try of a call.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -165,8 +163,9 @@ async fn everywhere(
         Some(connector) => vec![connector],
         None => {
             let mut names = call.services.connectors.names().await?;
-            if !names.iter().any(|name| name == SITE) {
-                names.push(SITE.to_owned());
+            // The site is called also where it is not configured as a connector.
+            if !names.iter().any(|name| name == CONNECTOR) {
+                names.push(CONNECTOR.to_owned());
             }
             names
         }

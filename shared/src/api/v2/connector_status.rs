@@ -8,14 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{breaker::BreakerHealth, connectors::found};
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result,
     api::{
         Call,
         answer::One,
         input::Query,
         shown::{Time, segment},
     },
+    erpnext,
     integration_log::{EntrySummary, EventStatus, LogQuery},
+    outbound::OutboundPolicy,
     parking::{ParkedQuery, ParkedState},
     trigger::http::Request,
     webhook::check_event_name,
@@ -137,10 +139,10 @@ pub struct EventRate {
 
 /// `GET /v2/connectors/{connector}/health`: from the log of the last day, what is parked, and its outbound calls.
 pub async fn health(call: &Call<'_>) -> Result<One<ConnectorHealth>> {
-    let settings = found(call).await?;
+    let Watched { name, enabled, policy } = watched(call).await?;
     let now = call.services.clock.now();
     let query = LogQuery {
-        connector: settings.name.clone(),
+        connector: name.clone(),
         from: now.saturating_sub(HEALTH_WINDOW).unwrap_or(now),
         to: now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(now),
         status: None,
@@ -149,8 +151,8 @@ pub async fn health(call: &Call<'_>) -> Result<One<ConnectorHealth>> {
     };
     let (page, parked, governed) = tokio::try_join!(
         call.services.log.list(&query, None),
-        parked(call, &settings.name),
-        call.services.governor.status(&settings.name, &settings.outbound)
+        parked(call, &name),
+        call.services.governor.status(&name, &policy)
     )?;
     let last_event = page.items.first().map(LatestEvent::of);
     let failures: Vec<&EntrySummary> = page.items.iter().filter(|entry| entry.error_code.is_some()).collect();
@@ -159,7 +161,7 @@ pub async fn health(call: &Call<'_>) -> Result<One<ConnectorHealth>> {
     let breaks = governed.as_ref().is_some_and(|governed| governed.state != "closed");
     let fails = breaks || page.items.first().is_some_and(|entry| entry.error_code.is_some());
     let dead = parked.get("dead").is_some_and(|count| *count > 0);
-    let status = match (settings.enabled, fails, dead || !failures.is_empty()) {
+    let status = match (enabled, fails, dead || !failures.is_empty()) {
         (false, ..) => "disabled",
         (_, true, _) => "failing",
         (_, _, true) => "degraded",
@@ -179,6 +181,33 @@ pub async fn health(call: &Call<'_>) -> Result<One<ConnectorHealth>> {
         paused_until: governed.as_ref().and_then(|governed| governed.paused_until).map(Time),
         breaker: governed.map(BreakerHealth::of),
     }))
+}
+
+/// Whose health it is.
+struct Watched {
+    name: String,
+    enabled: bool,
+    policy: OutboundPolicy,
+}
+
+/// The connector in the path. The site where documents live is one also without settings.
+async fn watched(call: &Call<'_>) -> Result<Watched> {
+    match found(call).await {
+        Ok(settings) => {
+            Ok(Watched { name: settings.name, enabled: settings.enabled, policy: settings.outbound })
+        }
+        Err(error) if error.code() == ErrorCode::UnknownConnector && is_site(call)? => Ok(Watched {
+            name: erpnext::CONNECTOR.to_owned(),
+            enabled: true,
+            policy: OutboundPolicy::default(),
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the path means the ERPNext site, and there is one: then documents have no read models.
+fn is_site(call: &Call<'_>) -> Result<bool> {
+    Ok(call.param("connector")? == erpnext::CONNECTOR && call.services.read_models.is_none())
 }
 
 async fn parked(call: &Call<'_>, connector: &str) -> Result<BTreeMap<&'static str, usize>> {
@@ -205,5 +234,23 @@ impl LatestEvent {
             received_at: Time(entry.received_at),
             error_code: entry.error_code.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use crate::api::rig::Site;
+
+    #[tokio::test]
+    async fn the_site_where_documents_live_has_a_health_without_being_configured_as_a_connector() {
+        let path = "/v2/connectors/erpnext/health";
+        let built_in = Site::start().await;
+        assert_eq!(built_in.get(path).await.status, StatusCode::NOT_FOUND);
+        let site = Site::without_read_models().await;
+        let health = site.get(path).await;
+        assert_eq!((health.status, &health.body["data"]["status"]), (StatusCode::OK, &"ok".into()));
+        assert_eq!(site.get("/v2/connectors/another/health").await.status, StatusCode::NOT_FOUND);
     }
 }

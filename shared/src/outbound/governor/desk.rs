@@ -32,6 +32,8 @@ const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 const FEW_FAILURES: u64 = 1;
 /// So far back what all instances expected says what they expect.
 const RECENT: i64 = 3;
+/// The messages of a batch.
+const BATCH: u64 = 10;
 /// So many slices after the one it counted an instance still expects as many calls.
 const EXPECTED_FOR: i64 = 12;
 
@@ -371,7 +373,8 @@ impl Desk {
 
     /// How many permits to ask for, once and for the whole slice: what is expected to be needed, at most this one's
     /// part of what there is. Where all instances together need less, its part of three quarters: calls come in
-    /// batches. Who comes anew has no part yet, and takes half of what nobody has or expects to need.
+    /// batches. Who comes anew has no part yet, and takes half of what nobody has or expects to need; when the
+    /// breaker has just closed all come anew at once, and each is content with a batch's.
     fn wanted(&self, slice: i64, demand: u64, policy: &OutboundPolicy) -> u64 {
         let known = self.view.as_ref().map(|view| &view.shared);
         let capacity = known.map_or(demand, |shared| shared.rate(slice, &policy.rate).capacity());
@@ -384,7 +387,10 @@ impl Desk {
         } else {
             let taken = known.and_then(|shared| shared.slices.get(&slice)).map_or(0, |counts| counts.permits);
             let free = capacity.saturating_sub(all.max(taken));
-            (free / 2).max(capacity / 16)
+            let part = (free / 2).max(capacity / 16);
+            let changed = known.and_then(|shared| shared.breaker.since).map(slice_at);
+            let at_once = changed.is_some_and(|changed| slice - changed <= RECENT);
+            if at_once { part.min(demand.max(BATCH)) } else { part }
         };
         wanted.clamp(1, capacity)
     }

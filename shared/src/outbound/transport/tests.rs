@@ -226,13 +226,60 @@ async fn a_redirect_elsewhere_is_the_answer_and_nobody_else_is_asked() {
         "https://erp.example.com/".to_owned(),
         "file:///etc/passwd".to_owned(),
         "http://[".to_owned(),
+        format!("//{other}/there"),
+        format!("/\\{other}/there"),
+        format!("\\\\{other}/there"),
+        "http://0/".to_owned(),
+        "http://0x7f.1/".to_owned(),
+        "http://[::ffff:127.0.0.1]/".to_owned(),
     ];
-    for target in targets {
-        let (address, _) = redirecting(302, target.clone()).await;
-        let answer = get(&format!("http://{address}/")).await.unwrap();
-        assert_eq!(answer.status(), 302, "{target}");
+    for (status, target) in [302, 307].into_iter().flat_map(|status| targets.iter().map(move |t| (status, t)))
+    {
+        let (address, _) = redirecting(status, target.clone()).await;
+        let mut request = request(Method::GET, &format!("http://{address}/"));
+        *request.body_mut() = b"secret".to_vec();
+        let answer = transport().send(&request, LIMITS).await.unwrap();
+        assert_eq!(answer.status(), status, "{target}");
     }
     assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_to_the_host_itself_is_checked_as_any_address_is() {
+    for name in ["ada:pw@", "ada@"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap();
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await.unwrap();
+            let answer =
+                format!("HTTP/1.1 302 Moved\r\nLocation: http://{name}{own}/x\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            tokio::time::timeout(Duration::from_millis(200), listener.accept()).await.is_ok()
+        });
+        let refused = get(&format!("http://{own}/")).await;
+        assert!(matches!(refused, Err(TransportError::AddressRefused(_))), "{refused:?}");
+        assert!(!asked.await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn of_a_name_with_private_and_public_addresses_none_but_those_allowed_is_connected_to() {
+    let address = fixed("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+    let url = format!("http://erp.example.com:{}/", address.port());
+    let answers = |list: &'static [&'static str]| -> Arc<Lookup> {
+        Arc::new(move |_| async move { Ok(list.iter().map(|one| one.parse().unwrap()).collect()) }.boxed())
+    };
+    let mixed = answers(&["10.0.0.1", "169.254.169.254", "::1", "fe80::1", "127.0.0.1"]);
+    let answer = with_lookup(mixed).send(&request(Method::GET, &url), LIMITS).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    // The mapped form of an excepted address is another address.
+    for list in
+        [&["::ffff:127.0.0.1", "10.0.0.1"][..], &["8.8.8.8", "64:ff9b::a9fe:a9fe"], &["0.0.0.0", "::"]]
+    {
+        let refused = with_lookup(answers(list)).send(&request(Method::GET, &url), LIMITS).await;
+        assert!(matches!(refused, Err(TransportError::AddressRefused(_))), "{list:?}: {refused:?}");
+    }
 }
 
 #[tokio::test]
