@@ -10,6 +10,8 @@ const MAX_RECORDS: usize = 500;
 const MAX_BODY_BYTES: usize = 256 * 1024;
 /// The longest endpoint, URL and error, in bytes.
 const MAX_TEXT_BYTES: usize = 512;
+/// The most bytes of those that are kept, all calls together: also what cannot be deflated fits an item.
+const MAX_ALL_TEXT_BYTES: usize = 256 * 1024;
 /// The longest owner, in bytes: it is part of keys.
 pub(super) const MAX_OWNER_BYTES: usize = 256;
 
@@ -31,6 +33,7 @@ pub(super) struct Noted {
     pub lost: u64,
     records: usize,
     body_bytes: usize,
+    text_bytes: usize,
 }
 
 impl Noted {
@@ -42,18 +45,19 @@ impl Noted {
     /// Takes `record` in, as far as there is room.
     pub fn add(&mut self, mut record: CallRecord) {
         cut(&mut record.owner, MAX_OWNER_BYTES);
+        cut(&mut record.endpoint, MAX_TEXT_BYTES);
+        cut(&mut record.url, MAX_TEXT_BYTES);
+        if let Some(error) = &mut record.error {
+            cut(error, MAX_TEXT_BYTES);
+        }
+        let texts = record.endpoint.len() + record.url.len() + record.error.as_ref().map_or(0, String::len);
         let key = (record.owner.clone(), record.connector.clone());
-        if self.records == MAX_RECORDS {
+        if self.records == MAX_RECORDS || self.text_bytes + texts > MAX_ALL_TEXT_BYTES {
             match self.groups.get_mut(&key) {
                 Some(group) => group.omitted += 1,
                 None => self.lost += 1,
             }
             return;
-        }
-        cut(&mut record.endpoint, MAX_TEXT_BYTES);
-        cut(&mut record.url, MAX_TEXT_BYTES);
-        if let Some(error) = &mut record.error {
-            cut(error, MAX_TEXT_BYTES);
         }
         let bytes = record.request_body.len() + record.response_body.len();
         if self.body_bytes + bytes > MAX_BODY_BYTES {
@@ -63,6 +67,7 @@ impl Noted {
             self.body_bytes += bytes;
         }
         self.records += 1;
+        self.text_bytes += texts;
         self.groups.entry(key).or_default().calls.push(record);
     }
 }
@@ -108,5 +113,21 @@ mod tests {
         noted.add(call);
         let ((owner, _), group) = noted.groups.iter().next().unwrap();
         assert!(owner.len() <= MAX_OWNER_BYTES && group.calls[0].url.len() <= MAX_TEXT_BYTES);
+    }
+
+    #[test]
+    fn calls_that_cannot_be_made_smaller_fit_an_item_all_the_same() {
+        let (mut noted, mut random) = (Noted::default(), fastrand::Rng::with_seed(3));
+        let mut text =
+            || std::iter::repeat_with(|| random.alphanumeric()).take(MAX_TEXT_BYTES).collect::<String>();
+        for _ in 0..MAX_RECORDS {
+            noted.add(CallRecord { url: text(), endpoint: text(), error: Some(text()), ..record("evt_1") });
+        }
+        let ((owner, connector), group) = noted.groups.iter().next().unwrap();
+        assert_eq!(group.calls.len() as u64 + group.omitted, MAX_RECORDS as u64);
+        let item =
+            super::super::stored::item(owner, connector, group, crate::testing::start()).unwrap().unwrap();
+        let size: usize = item.iter().map(|(name, value)| name.len() + crate::dynamo::size(value)).sum();
+        assert!(size < 350 * 1024, "{size}");
     }
 }
