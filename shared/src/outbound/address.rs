@@ -179,11 +179,11 @@ fn is_metadata(address: IpAddr) -> bool {
 /// The IPv4 addresses that `address` may lead to: mapped, compatible and translated ones (NAT64) end in it, those of
 /// 6to4 begin with it.
 fn carried(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
-    let [a, b, c, d, e, f, .., w, x, y, z] = address.octets();
-    let six_to_four = (a, b) == (0x20, 0x02);
-    let ends = a == 0 && (b == 0 || (b, c, d) == (0x64, 0xff, 0x9b));
-    let first = six_to_four.then(|| Ipv4Addr::new(c, d, e, f));
-    first.into_iter().chain(ends.then(|| Ipv4Addr::new(w, x, y, z)))
+    let [first, second, third, .., last_but_one, last] = address.segments();
+    let join = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    let begins = (first == 0x2002).then(|| join(second, third));
+    let ends = matches!((first, second), (0, _) | (0x64, 0xff9b)).then(|| join(last_but_one, last));
+    begins.into_iter().chain(ends)
 }
 
 #[cfg(test)]
