@@ -34,6 +34,8 @@ enum Step {
     Reach(usize),
     /// Its answer reaches the instance.
     Answer(usize),
+    /// An instance wants to make calls, and all that it asks is answered at once.
+    Rush(usize, usize),
     /// An instance retries if it may.
     Retry(usize),
 }
@@ -47,8 +49,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(OutcomeKind::Unsent),
     ];
     prop_oneof![
-        3 => (0_i64..4_000).prop_map(Step::Wait),
-        1 => (10_000_i64..90_000).prop_map(Step::Wait),
+        6 => (0_i64..700).prop_map(Step::Wait),
+        1 => (3_000_i64..9_000).prop_map(Step::Wait),
+        1 => (20_000_i64..30_000).prop_map(Step::Wait),
+        4 => (0..DESKS, 1_usize..8).prop_map(|(desk, calls)| Step::Rush(desk, calls)),
         8 => (0..DESKS).prop_map(Step::Want),
         5 => (0_usize..100, kind).prop_map(|(call, kind)| Step::End(call, kind)),
         1 => (0_usize..100).prop_map(Step::Die),
@@ -60,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What an instance waits for.
 enum Flight {
-    Sent(Need, Request, Timestamp),
+    Sent(Request, Timestamp),
     Done(Request, Timestamp, bool, Box<Shared>),
 }
 
@@ -85,7 +89,9 @@ struct World {
 impl World {
     fn new(skews: Vec<i64>) -> Self {
         let mut policy = OutboundPolicy::default();
-        policy.rate.initial_per_second = 2;
+        policy.rate.initial_per_second = 1;
+        policy.breaker.minimum_calls = 2;
+        policy.breaker.open_seconds = 8;
         Self {
             now: start(),
             skews,
@@ -110,7 +116,7 @@ impl World {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Wait(milliseconds) => self.now += SignedDuration::from_millis(milliseconds),
+            Step::Wait(milliseconds) => self.wait(milliseconds),
             Step::Want(desk) => self.want(desk),
             Step::End(call, kind) => self.end(call, kind),
             Step::Die(call) => {
@@ -121,9 +127,27 @@ impl World {
             }
             Step::Reach(desk) => self.reach(desk),
             Step::Answer(desk) => self.answer(desk),
+            Step::Rush(desk, calls) => {
+                for _ in 0..calls {
+                    self.want(desk);
+                    self.reach(desk);
+                    self.answer(desk);
+                }
+            }
             Step::Retry(desk) => {
                 let now = self.clock(desk);
                 self.retries += u64::from(self.desks[desk].may_retry(now));
+            }
+        }
+    }
+
+    /// Time passes. A request reaches the table within a slice; its answer may take longer.
+    fn wait(&mut self, milliseconds: i64) {
+        self.now += SignedDuration::from_millis(milliseconds);
+        for desk in 0..DESKS {
+            if matches!(&self.flights[desk], Some(Flight::Sent(_, at)) if self.now.duration_since(*at).as_secs() >= 4)
+            {
+                self.reach(desk);
             }
         }
     }
@@ -150,7 +174,7 @@ impl World {
             if let Request::Add(addition) = &request {
                 *self.additions.entry((desk, addition.slice)).or_default() += 1;
             }
-            self.flights[desk] = Some(Flight::Sent(need, request, now));
+            self.flights[desk] = Some(Flight::Sent(request, now));
         }
     }
 
@@ -176,7 +200,13 @@ impl World {
     }
 
     fn reach(&mut self, desk: usize) {
-        let Some(Flight::Sent(need, request, at)) = self.flights[desk].take() else { return };
+        let (request, at) = match self.flights[desk].take() {
+            Some(Flight::Sent(request, at)) => (request, at),
+            other => {
+                self.flights[desk] = other;
+                return;
+            }
+        };
         let made = match &request {
             Request::Read => true,
             Request::Add(addition) => {
@@ -188,7 +218,6 @@ impl World {
             }
             Request::Change(change) => self.shared.apply(change),
         };
-        let _ = need;
         self.flights[desk] = Some(Flight::Done(request, at, made, Box::new(self.shared.clone())));
     }
 
@@ -218,13 +247,13 @@ impl World {
         let slices = (slice_at(self.now) - self.first_slice + 2).unsigned_abs();
         let budget = u64::from(self.policy.retry.budget_percent);
         prop_assert!(self.retries <= self.requests * budget / 100 + slices);
-        // Whatever a desk knows, it knows of the same rates.
-        let slice = slice_at(self.now) - 3;
+        // Whatever a desk knows, it knows of the same rates; those before are forgotten when this one is settled.
+        let slice = slice_at(self.now) - 2;
         let rates: Vec<u64> = self
             .desks
             .iter()
             .filter_map(Desk::view)
-            .filter(|(_, at)| slice_at(*at) >= slice + 3 && self.skews.iter().all(|skew| *skew == 0))
+            .filter(|(_, at)| slice_at(*at) >= slice + 2 && self.skews.iter().all(|skew| *skew == 0))
             .map(|(shared, _)| shared.rate(slice, &self.policy.rate).milli)
             .collect();
         prop_assert!(rates.windows(2).all(|pair| pair[0] == pair[1]), "{:?}", rates);
