@@ -25,8 +25,18 @@ use crate::{
 const MAX_EVENTS: usize = 20;
 
 /// The fields that are not a document's own: every document has them, or they are ours.
-const NOT_OWN: [&str; 9] =
-    ["doctype", "name", "docstatus", "creation", "owner", "modified", "modified_by", ID_FIELD, MARK_FIELD];
+const NOT_OWN: [&str; 10] = [
+    "doctype",
+    "name",
+    "docstatus",
+    "creation",
+    "owner",
+    "modified",
+    "modified_by",
+    "idx",
+    ID_FIELD,
+    MARK_FIELD,
+];
 
 /// What a document says of itself, in [`MARK_FIELD`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

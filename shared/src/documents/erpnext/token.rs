@@ -1,6 +1,7 @@
 //! By what the effect of a commit is recognised, in the site and in State: the event it answers, the request, or
 //! nothing but itself.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
 use super::super::{Commit, Target, Write, receipt::RECOGNISED};
@@ -34,7 +35,8 @@ impl Token {
             return Ok(Self::of_event(&event.facts.id));
         }
         let Some(receipt) = &commit.receipt else { return Ok(Self::random()) };
-        let print: String = receipt.fingerprint()?.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = receipt.fingerprint()?;
+        let print = BASE64_URL_SAFE_NO_PAD.encode(fingerprint.get(..9).unwrap_or(&fingerprint));
         let at = now.as_second();
         let noted = format!("{}.{print}@{at}", receipt.id());
         Ok(Self::Request { id: receipt.id().to_owned(), noted, at })

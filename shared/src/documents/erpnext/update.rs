@@ -42,12 +42,13 @@ impl ErpnextDocuments {
         }
         let prepared = self.is_prepared(&old.key.doctype).await?;
         let mut body = changes(&old.fields, fields);
-        let mut lock = modified_text(seen).ok_or_else(|| conflict(write.expect))?;
+        let seen = modified_text(seen).ok_or_else(|| conflict(write.expect))?;
         // A cancellation may overtake its submission: ERPNext wants both.
-        if (old.docstatus, *docstatus) == (DocStatus::Draft, DocStatus::Cancelled) {
-            let submitted = self.submit_first(write, old, &mut body, lock, prepared).await?;
-            lock = modified_of(&submitted).to_owned();
-        }
+        let lock = if (old.docstatus, *docstatus) == (DocStatus::Draft, DocStatus::Cancelled) {
+            modified_of(&self.submit_first(write, old, &mut body, seen, prepared).await?).to_owned()
+        } else {
+            seen
+        };
         if old.docstatus != *docstatus {
             body.insert("docstatus".to_owned(), u8::from(*docstatus).into());
         }

@@ -11,16 +11,10 @@ use crate::{
     documents::contract::{key, of_event, put},
 };
 
-/// A rig for each fate.
-async fn each_fate<F: Future<Output = ()>>(check: impl Fn(Rig, &'static str, Fate) -> F) {
-    let checks =
-        fates().into_iter().map(|(name, fate)| async { check(Rig::prepared().await, name, fate).await });
-    join_all(checks).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_becomes_of_a_creation_there_is_one_document() {
-    each_fate(|rig, name, fate| async move {
+    each_fate(|name, fate| async move {
+        let rig = Rig::prepared().await;
         rig.server.fault(Fault::new(fate).method("POST").doctype("Sales Order").once());
         deliver(&rig, &key("none"), &|_| of_event("evt_1", order("PO-1"))).await;
         settle(&rig).await;
@@ -36,7 +30,8 @@ async fn whatever_becomes_of_a_creation_there_is_one_document() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_becomes_of_a_change_it_happens_once() {
-    each_fate(|rig, name, fate| async move {
+    each_fate(|name, fate| async move {
+        let rig = Rig::prepared().await;
         rig.write(put(None, "N", json!({}))).await;
         rig.server.fault(Fault::new(fate).method("PUT").once());
         deliver(&rig, &key("N"), &|stored| row("evt_1", stored)).await;
@@ -49,7 +44,8 @@ async fn whatever_becomes_of_a_change_it_happens_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_becomes_of_a_deletion_the_document_is_gone_and_that_is_remembered() {
-    each_fate(|rig, name, fate| async move {
+    each_fate(|name, fate| async move {
+        let rig = Rig::prepared().await;
         let applied = rig.write(put(None, "N", json!({}))).await.applied;
         rig.server.fault(Fault::new(fate).method("DELETE").once());
         let delete = |stored: Option<&Stored>| {

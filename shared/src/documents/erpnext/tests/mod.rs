@@ -13,6 +13,7 @@ use std::{sync::Arc, time::Duration};
 use erpnext_site::{
     Answer, DocType as SiteDocType, Effect as Fate, Fault, Meanwhile, Site as Server, SiteOptions, hub,
 };
+use futures::StreamExt;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -95,10 +96,19 @@ impl Rig {
     }
 }
 
-/// A client that gives up after a second and tries twice.
+/// How long the client of a site waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Longer than that.
+const TOO_LONG: Duration = Duration::from_millis(2_500);
+
+/// A client that tries twice.
 fn site(server: &Server, clock: Arc<ManualClock>, seed: u64) -> Site {
-    let mut policy =
-        OutboundPolicy { timeout_seconds: 1, connect_timeout_seconds: 1, ..OutboundPolicy::default() };
+    let seconds = u32::try_from(TIMEOUT.as_secs()).unwrap();
+    let mut policy = OutboundPolicy {
+        timeout_seconds: seconds,
+        connect_timeout_seconds: seconds,
+        ..OutboundPolicy::default()
+    };
     policy.retry.attempts = 2;
     policy.retry.base_milliseconds = 1;
     let transport = ReqwestTransport::new(Exceptions::parse("127.0.0.0/8").unwrap()).unwrap();
@@ -120,8 +130,8 @@ pub fn fates() -> Vec<(&'static str, Fate)> {
     let garbage = || Answer::text(200, "text/html", "<html>logged in</html>");
     let late = Duration::from_millis(300);
     vec![
-        ("answers too late to be heard", Fate::DelayAnswer(Duration::from_millis(1_500))),
-        ("begins too late to be heard", Fate::DelayBefore(Duration::from_millis(1_500))),
+        ("answers too late to be heard", Fate::DelayAnswer(TOO_LONG)),
+        ("begins too late to be heard", Fate::DelayBefore(TOO_LONG)),
         ("is in a long transaction", Fate::HoldCommit(late)),
         ("commits after the connection closed", Fate::LateCommit(late, Meanwhile::Drop)),
         ("commits after a proxy gave up", Fate::LateCommit(late, Meanwhile::Answer(Answer::proxy(504)))),
@@ -138,6 +148,12 @@ pub fn fates() -> Vec<(&'static str, Fate)> {
         ("never ends its answer", Fate::Flood(u64::MAX)),
         ("drips", Fate::Drip(Duration::from_millis(400))),
     ]
+}
+
+/// Checks each fate, a few at a time: what runs this has time limits to keep.
+pub async fn each_fate<F: Future<Output = ()>>(check: impl Fn(&'static str, Fate) -> F) {
+    let checks = fates().into_iter().map(|(name, fate)| check(name, fate));
+    futures::stream::iter(checks).buffer_unordered(6).collect::<Vec<()>>().await;
 }
 
 /// Delivers an event until it has ended: each time another instance reads what is under `key` and commits what `plan`
@@ -162,7 +178,7 @@ pub async fn deliver(rig: &Rig, key: &DocumentKey, plan: &(dyn Fn(Option<&Stored
 /// Waits for what commits late, and has nothing go wrong any more.
 pub async fn settle(rig: &Rig) {
     rig.server.clear_faults();
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    tokio::time::sleep(TOO_LONG - TIMEOUT + Duration::from_millis(200)).await;
 }
 
 /// The commit of the event `id` that adds the row of its name to the note that is `stored`.

@@ -12,7 +12,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_becomes_of_a_creation_there_is_one_document_if_a_repeat_waits_for_it() {
-    let checks = fates().into_iter().map(|(name, fate)| async move {
+    each_fate(|name, fate| async move {
         let rig = Rig::unprepared().await;
         rig.server.fault(Fault::new(fate).method("POST").path("resource/Sales Order").once());
         // A late commit is visible when the repeat comes, minutes later.
@@ -28,8 +28,8 @@ async fn whatever_becomes_of_a_creation_there_is_one_document_if_a_repeat_waits_
         settle(&rig).await;
         assert_eq!(rig.server.count("Sales Order"), 1, "{name}");
         assert_eq!(rig.status("evt_1").await, Some(EventStatus::Done), "{name}");
-    });
-    futures::future::join_all(checks).await;
+    })
+    .await;
 }
 
 /// Drops an attempt once the site has this many orders.
@@ -80,13 +80,13 @@ async fn events_that_say_the_same_do_not_take_each_others_documents() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creation_that_commits_after_it_was_looked_for_is_made_twice() {
     let rig = Rig::unprepared().await;
-    let late = Fate::LateCommit(Duration::from_millis(1_500), Meanwhile::Drop);
+    let late = Fate::LateCommit(Duration::from_millis(2_500), Meanwhile::Drop);
     rig.server.fault(Fault::new(late).method("POST").path("resource/Sales Order").once());
     let unknown = rig.store.commit(of_event("evt_1", order("PO-1"))).await.unwrap_err();
     assert_eq!(unknown.code(), ErrorCode::OutcomeUnknown);
     rig.advance(SignedDuration::from_mins(3));
     rig.store.commit(of_event("evt_1", order("PO-1"))).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2_000)).await;
+    tokio::time::sleep(Duration::from_millis(3_000)).await;
     assert_eq!(rig.server.count("Sales Order"), 2);
 }
 

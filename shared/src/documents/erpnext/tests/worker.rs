@@ -20,8 +20,7 @@ async fn worker() -> (testing::Rig, Server) {
             "doctype": "Contract Note", "name": "/order", "table": "rows", "row": { "copy": ["event"] },
         } } },
         { "event": "sell", "effect": { "action": "create", "doctype": "Sales Order", "name": "/order", "mapping": {
-            "set": { "customer": "Hub Customer 0", "company": "Hub Test Co", "delivery_date": "2026-11-30" },
-            "copy": ["items"],
+            "copy": ["customer", "company", "delivery_date", "items"],
         } } },
         { "event": "paid", "effect": { "action": "update", "doctype": "Sales Order", "name": "/order", "mapping": { "copy": ["po_no"] } } },
     ] }));
@@ -39,6 +38,14 @@ async fn worker() -> (testing::Rig, Server) {
 
 fn body(event: &str, at: i64, n: u32) -> Value {
     json!({ "event": event, "order": "O-1", "at": 1_795_000_000 + at, "n": n })
+}
+
+fn sale(item: &str) -> Value {
+    json!({
+        "event": "sell", "order": "S-1", "at": 1_795_000_001, "customer": "Hub Customer 0",
+        "company": "Hub Test Co", "delivery_date": "2026-11-30",
+        "items": [{ "item_code": item, "qty": 1, "rate": 10 }],
+    })
 }
 
 /// Works on `message` until the site has done `until`, and dies.
@@ -100,12 +107,10 @@ async fn what_is_late_neither_goes_back_nor_brings_a_document_back() {
 #[tokio::test]
 async fn what_waits_for_a_name_is_freed_though_the_site_gives_another() {
     let (rig, server) = worker().await;
-    let items = json!([{ "item_code": "HUB-ITEM-0", "qty": 1, "rate": 10 }]);
     let paid = json!({ "event": "paid", "order": "S-1", "at": 1_795_000_002, "po_no": "P" });
     assert_eq!(rig.work(&message("evt_2", &paid)).await, Disposition::Done);
     assert_eq!(rig.entry("evt_2").await.status, EventStatus::Parked);
-    let sell = json!({ "event": "sell", "order": "S-1", "at": 1_795_000_001, "items": items });
-    assert_eq!(rig.work(&message("evt_1", &sell)).await, Disposition::Done);
+    assert_eq!(rig.work(&message("evt_1", &sale("HUB-ITEM-0"))).await, Disposition::Done);
     rig.drain().await;
     assert_eq!(rig.entry("evt_2").await.status, EventStatus::Done);
     let order = server.document("Sales Order", "SAL-ORD-2026-00001").unwrap();
@@ -120,8 +125,7 @@ async fn a_site_that_is_not_well_has_the_event_wait_and_one_that_refuses_has_it_
     assert!(matches!(rig.work(&create).await, Disposition::Again(_)));
     assert_eq!(rig.work(&create).await, Disposition::Done);
     assert_eq!(rig.entry("evt_1").await.status, EventStatus::Done);
-    let sell = json!({ "event": "sell", "order": "S-1", "at": 1_795_000_001, "items": [{ "item_code": "NO-SUCH" }] });
-    assert_eq!(rig.work(&message("evt_2", &sell)).await, Disposition::Done);
+    assert_eq!(rig.work(&message("evt_2", &sale("NO-SUCH"))).await, Disposition::Done);
     let entry = rig.entry("evt_2").await;
     assert_eq!(entry.status, EventStatus::Dead);
     assert!(entry.error.unwrap().detail.contains("NO-SUCH"));
