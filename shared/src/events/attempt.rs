@@ -160,6 +160,10 @@ impl Attempt<'_> {
                 {
                     conflict = Some(error);
                 }
+                // Where the document lives, its rules are kept.
+                Err(error) if error.code() == ErrorCode::DocstatusForbids => {
+                    return Err(Stop::Rejected(error, commit.event.and_then(|event| event.document)));
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -178,7 +178,7 @@ pub async fn deliver(rig: &Rig, key: &DocumentKey, plan: &(dyn Fn(Option<&Stored
 /// Waits for what commits late, and has nothing go wrong any more.
 pub async fn settle(rig: &Rig) {
     rig.server.clear_faults();
-    tokio::time::sleep(TOO_LONG - TIMEOUT + Duration::from_millis(200)).await;
+    tokio::time::sleep(TOO_LONG.saturating_sub(TIMEOUT) + Duration::from_millis(200)).await;
 }
 
 /// The commit of the event `id` that adds the row of its name to the note that is `stored`.
