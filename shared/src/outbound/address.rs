@@ -126,6 +126,9 @@ pub fn check_url(text: &str, exceptions: &Exceptions) -> Result<Url> {
     if text.len() > MAX_URL_BYTES {
         return Err(refused(format!("the URL is longer than {MAX_URL_BYTES} bytes")));
     }
+    if text.bytes().any(|byte| byte <= b' ' || byte == b'\\' || byte == 0x7f) || has_dot_segments(text) {
+        return Err(refused("the URL is not the one that it would be read as".to_owned()));
+    }
     let url = Url::parse(text).map_err(|fault| refused(format!("it is no absolute URL: {fault}")))?;
     let secure = match url.scheme() {
         "https" => true,
@@ -145,6 +148,14 @@ pub fn check_url(text: &str, exceptions: &Exceptions) -> Result<Url> {
     };
     check_address(address, secure, exceptions).map_err(|refusal| refused(refusal.to_string()))?;
     Ok(url)
+}
+
+/// Whether a part of the path is `.` or `..`, percent-encoded or not: a document of that name must not become the
+/// address of what lies above it.
+fn has_dot_segments(text: &str) -> bool {
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    path.split('/')
+        .any(|segment| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."))
 }
 
 fn is_public(address: IpAddr) -> bool {
@@ -307,6 +318,22 @@ mod tests {
             assert!(refused(url, &local()), "{url}");
         }
         assert!(refused(&format!("https://erp.example.com/{}", "a".repeat(MAX_URL_BYTES)), &local()));
+    }
+
+    #[test]
+    fn a_name_in_the_path_leads_nowhere_else() {
+        for name in ["..", ".", "%2e%2E", ".%2e", "%2E", "a/../b", "\\..", ".\t.", "a b"] {
+            assert!(
+                refused(&format!("https://erp.example.com/api/resource/Item/{name}"), &local()),
+                "{name}"
+            );
+        }
+        for name in ["...", "a..b", "..a", "%2E%2Ex", "x?up=../..", "%2F..%2F"] {
+            assert!(
+                !refused(&format!("https://erp.example.com/api/resource/Item/{name}"), &local()),
+                "{name}"
+            );
+        }
     }
 
     #[test]

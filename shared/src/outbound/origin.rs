@@ -23,18 +23,19 @@ pub struct Origin {
 
 impl Origin {
     /// Does `work` as this origin's.
-    // No `async fn`s: those would keep room for `work` twice.
+    // No `async fn`: that would keep room for `work` twice.
     pub fn scope<T>(self, work: impl Future<Output = T>) -> impl Future<Output = T> {
         ORIGIN.scope(self, work)
     }
 
     /// Does `work` under another owner, until the same deadline: who does it shows only when it has begun. Without an
     /// origin it stays without one.
-    pub fn owned_by<T>(owner: &str, work: impl Future<Output = T>) -> impl Future<Output = T> {
-        match Self::current() {
+    pub async fn owned_by<T>(owner: &str, work: impl Future<Output = T>) -> T {
+        let owned = match Self::current() {
             Some(origin) => Either::Left(Self { owner: owner.to_owned(), ..origin }.scope(work)),
             None => Either::Right(work),
-        }
+        };
+        owned.await
     }
 
     /// The origin of what runs now.

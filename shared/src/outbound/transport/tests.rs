@@ -319,3 +319,14 @@ async fn a_connection_is_used_again() {
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
+    let address = fixed("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let transport = transport();
+    for _ in 0..3 {
+        let request = request(Method::POST, &format!("http://{address}/"));
+        assert_eq!(transport.send(&request, LIMITS).await.unwrap().status(), 200);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
