@@ -12,6 +12,9 @@ use crate::{
     outbound::Repeat,
 };
 
+/// When the Sales Order is to be delivered: never late.
+const DELIVERY: &str = "2099-12-31";
+
 impl Check<'_> {
     pub(super) async fn write(&mut self, wanted: bool) {
         let (site, clock) = (self.site, self.clock.clone());
@@ -122,7 +125,6 @@ async fn sales_order(site: &Site) -> Result<Option<Map>, SiteError> {
         vec![json!(["disabled", "=", 0]), json!(["is_sales_item", "=", 1]), json!(["has_variants", "=", 0])];
     let item = first("Item", sellable).await?;
     let (Some(company), Some(customer), Some(item)) = (company, customer, item) else { return Ok(None) };
-    const DELIVERY: &str = "2099-12-31";
     let row = json!({ "item_code": item, "qty": 1, "rate": 1, "delivery_date": DELIVERY });
     Ok(Some(Map::from_iter([
         ("company".to_owned(), json!(company)),
