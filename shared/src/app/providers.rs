@@ -77,8 +77,7 @@ impl Providers<'_> {
             Arc::clone(self.clock),
             RENEWAL_LEASE,
         ));
-        let endpoint =
-            TokenEndpoint::new(config.site.clone(), Arc::clone(outbound), Arc::clone(&policies));
+        let endpoint = TokenEndpoint::new(config.site.clone(), Arc::clone(outbound), Arc::clone(&policies));
         let grants = Grants::new(
             endpoint,
             Arc::new(DynamoTokens::new(self.dynamo.clone(), self.tables, Arc::clone(self.clock))),

@@ -84,7 +84,11 @@ fn a_site_that_is_down_is_left_alone_and_every_event_is_done_when_it_is_back(hub
     let parked = waiting(EVENTS * 3 / 4);
     assert!(parked.iter().all(|item| item["state"] != "dead"), "{parked:?}");
     let shown = health(hub);
-    assert_eq!((&shown["status"], &shown["breaker"]["state"]), (&json!("failing"), &json!("open")), "{shown}");
+    assert_eq!(
+        (&shown["status"], &shown["breaker"]["state"]),
+        (&json!("failing"), &json!("open")),
+        "{shown}"
+    );
     let answer = hub.document("Outage Order", "BEFORE");
     answer.is_problem(503, "breaker_open");
     assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1, "{:?}", answer.headers);
