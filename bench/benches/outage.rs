@@ -126,7 +126,7 @@ impl Bench {
             }
         }
         let tally = self.meter.take();
-        let sum = |map: &std::collections::BTreeMap<String, f64>| map.values().sum::<f64>();
+        let sum = |map: &std::collections::BTreeMap<String, f64>| map.values().sum::<f64>() + 0.0; // an empty sum is -0
         table.row([
             name.to_owned(),
             seconds.to_string(),

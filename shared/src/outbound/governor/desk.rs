@@ -47,9 +47,10 @@ pub struct Desk {
 #[derive(Debug)]
 struct View {
     shared: Shared,
+    /// When the store was asked last, whether it answered or not.
     at: Timestamp,
-    /// Changed here alone, because the store did not answer: whatever it answers next is better.
-    alone: bool,
+    /// As of when this is what the store knows, if it ever answered.
+    seen: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -334,8 +335,8 @@ impl Desk {
         addition.bucket = (generation, bucket_of(slice, &policy.breaker));
         let rate = self.rate(slice, policy);
         self.pending.report(&mut addition, rate);
-        if let Some(view) = &self.view {
-            tidy(&mut addition, &view.shared, slice_at(view.at), now, policy);
+        if let Some((view, seen)) = self.view.as_ref().and_then(|view| Some((view, view.seen?))) {
+            tidy(&mut addition, &view.shared, slice_at(seen), now, policy);
         }
         addition
     }
@@ -379,14 +380,8 @@ impl Desk {
 
     /// Takes in what the store knows, as of `at`.
     pub fn learned(&mut self, shared: Shared, at: Timestamp) {
-        if let Some(view) =
-            self.view.as_mut().filter(|view| !view.alone && shared.version < view.shared.version)
-        {
-            view.at = view.at.max(at);
-            return;
-        }
         self.pending.enter(shared.breaker.generation);
-        self.view = Some(View { shared, at, alone: false });
+        self.view = Some(View { shared, at, seen: Some(at) });
     }
 
     /// Takes in what came of `addition`, which was made at `at`.
@@ -444,9 +439,8 @@ impl Desk {
         now: Timestamp,
         policy: &OutboundPolicy,
     ) -> Option<Permit> {
-        let view = self.view.get_or_insert_with(|| View { shared: Shared::default(), at: now, alone: true });
+        let view = self.view.get_or_insert_with(|| View { shared: Shared::default(), at: now, seen: None });
         view.at = now;
-        view.alone = true;
         match request {
             Request::Read => None,
             Request::Add(addition) => {

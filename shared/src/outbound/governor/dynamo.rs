@@ -47,8 +47,9 @@ fn key(connector: &str, sort: &str) -> Item {
 #[async_trait]
 impl GovernorStore for DynamoGovernor {
     async fn read(&self, connector: &str) -> Result<Option<Shared>> {
+        // Consistently: a rate is settled by what is not there.
         let request = self.client.get_item().table_name(&self.table).set_key(Some(key(connector, "G")));
-        let answer = request.send().await.map_err(failed)?;
+        let answer = request.consistent_read(true).send().await.map_err(failed)?;
         answer.item.as_ref().map(shared).transpose()
     }
 
@@ -77,14 +78,13 @@ impl GovernorStore for DynamoGovernor {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key(connector, "G")))
-            .update_expression("SET breaker = :to, fence = :next, began = :at, due = :due ADD v :one")
+            .update_expression("SET breaker = :to, fence = :next, began = :at, due = :due")
             .condition_expression(condition)
             .expression_attribute_values(":seen", n(change.seen))
             .expression_attribute_values(":next", n(change.seen + 1))
             .expression_attribute_values(":to", s(change.to.as_str()))
             .expression_attribute_values(":at", n(change.at.as_millisecond()))
             .expression_attribute_values(":due", n(due))
-            .expression_attribute_values(":one", n(1))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
@@ -159,7 +159,6 @@ impl Update {
         let slice = addition.slice;
         let (generation, bucket) = addition.bucket;
         let mut counts = BTreeMap::from([
-            ("v".to_owned(), 1),
             (format!("p{slice}"), addition.permits),
             (format!("d{slice}"), addition.demand),
             ("calls".to_owned(), addition.calls),
@@ -215,12 +214,8 @@ const SLICE: [&str; 6] = ["p", "d", "h", "l", "r", "a"];
 
 fn shared(item: &Item) -> Result<Shared> {
     let attributes = Attributes(item);
-    let mut shared = Shared {
-        version: attributes.number("v")?,
-        calls: attributes.number("calls")?,
-        breaker: breaker(attributes)?,
-        ..Shared::default()
-    };
+    let mut shared =
+        Shared { calls: attributes.number("calls")?, breaker: breaker(attributes)?, ..Shared::default() };
     if let Some(AttributeValue::Ns(pauses)) = item.get("u") {
         shared.pauses = pauses.iter().filter_map(|text| text.parse().ok()).collect();
     }

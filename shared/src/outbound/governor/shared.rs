@@ -31,8 +31,6 @@ pub fn begin_of(slice: i64) -> Timestamp {
 /// What all instances know of a connector.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shared {
-    /// How often it was written: of two views the one with the larger is the newer.
-    pub version: u64,
     /// The breaker.
     pub breaker: Breaker,
     /// What was counted lately, by slice.

@@ -86,7 +86,7 @@ pub const HISTORY: u64 = 20;
 /// Where what is shared is kept.
 #[async_trait]
 pub trait GovernorStore: Send + Sync {
-    /// What is shared of `connector`, perhaps as it was a moment ago; `None` if it was never called.
+    /// What is shared of `connector`, with all that was written before; `None` if it was never called.
     async fn read(&self, connector: &str) -> Result<Option<Shared>>;
 
     /// Adds, and returns what came of it.

@@ -1,5 +1,7 @@
 //! Fifty instances on one table.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use futures::future::join_all;
 use jiff::SignedDuration;
 
@@ -211,6 +213,24 @@ async fn an_instance_that_slept_undoes_neither_a_halving_nor_a_trip() {
     fleet.advance(5_000);
     assert_eq!(fleet.admit(1).await.unwrap_err().code(), ErrorCode::BreakerOpen);
     assert!(matches!(fleet.shared().await.breaker.state, State::Open { .. }));
+}
+
+#[tokio::test]
+async fn an_instance_that_was_cut_off_from_the_table_undoes_no_halving() {
+    let fleet = Fleet::of(2).await;
+    fleet.call(1, OutcomeKind::Healthy).await.unwrap();
+    fleet.instances[1].store.down.store(true, Relaxed);
+    for kind in [OutcomeKind::Limited(None), OutcomeKind::Healthy, OutcomeKind::Healthy] {
+        fleet.call(0, kind).await.unwrap();
+        fleet.call(1, OutcomeKind::Healthy).await.unwrap();
+        fleet.advance(5_000);
+    }
+    fleet.instances[1].store.down.store(false, Relaxed);
+    for _ in 0..4 {
+        fleet.call(1, OutcomeKind::Unsent).await.unwrap();
+        fleet.advance(5_000);
+        assert_eq!(fleet.rate().await, 5_000);
+    }
 }
 
 #[tokio::test]

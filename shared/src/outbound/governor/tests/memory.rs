@@ -5,7 +5,6 @@ use crate::outbound::governor::{shared::Shared, store::Addition};
 impl Shared {
     /// As an update of the item would.
     pub fn add(&mut self, addition: &Addition) {
-        self.version += 1;
         for slice in &addition.old_slices {
             self.slices.remove(slice);
         }

@@ -186,11 +186,7 @@ impl World {
                 *most = capacity.max(*most);
                 true
             }
-            Request::Change(change) => {
-                let made = self.shared.apply(change);
-                self.shared.version += u64::from(made);
-                made
-            }
+            Request::Change(change) => self.shared.apply(change),
         };
         let _ = need;
         self.flights[desk] = Some(Flight::Done(request, at, made, Box::new(self.shared.clone())));
