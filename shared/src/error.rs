@@ -242,9 +242,9 @@ impl Faults {
 /// A failure with its stable code, what the caller may read, and what only the log gets.
 pub struct Error {
     code: ErrorCode,
-    detail: String,
-    fields: Vec<FieldError>,
-    // Small: an error is returned by value everywhere.
+    // Small, all of it: an error is returned by value everywhere.
+    detail: Box<str>,
+    fields: Box<[FieldError]>,
     retry_after_seconds: Option<NonZeroU32>,
     connector: Option<Box<str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -255,8 +255,8 @@ impl Error {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {
             code,
-            detail: detail.into(),
-            fields: Vec::new(),
+            detail: detail.into().into_boxed_str(),
+            fields: Box::default(),
             retry_after_seconds: None,
             connector: None,
             source: None,
@@ -275,7 +275,7 @@ impl Error {
             field => format!("{field}: {}", fault.detail),
         };
         let detail = fields.iter().map(sentence).collect::<Vec<_>>().join("; ");
-        Self { fields, ..Self::new(ErrorCode::InvalidInput, detail) }
+        Self { fields: fields.into_boxed_slice(), ..Self::new(ErrorCode::InvalidInput, detail) }
     }
 
     /// The caller used up a limit; there is room again in `seconds`.
@@ -382,7 +382,7 @@ impl Error {
 
     /// The whole chain of causes, for the log.
     pub fn causes(&self) -> String {
-        let mut text = self.detail.clone();
+        let mut text = self.detail.to_string();
         let mut next = self.source.as_deref().map(|e| e as &dyn StdError);
         while let Some(cause) = next {
             text.push_str(": ");

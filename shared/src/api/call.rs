@@ -6,7 +6,7 @@ use super::{Services, version};
 use crate::{
     Error, Result,
     auth::{Caller, Permission, Principal, permit},
-    documents::{DocName, DocType, DocumentKey, Editor, IdempotencyKey, Receipt},
+    documents::{DocName, DocType, Document, DocumentKey, Editor, IdempotencyKey, NewDocument, Receipt},
     trigger::http::Request,
 };
 
@@ -52,6 +52,15 @@ impl Call<'_> {
     /// What reads and changes documents for who asks.
     pub fn editor(&self) -> Editor {
         Editor::new(Arc::clone(&self.services.documents), Arc::clone(&self.services.clock))
+    }
+
+    /// Frees what waits for `document`, under its name and under the one that `new` asked for, which a store need not
+    /// have taken. Also after a repeat: the first may have died before.
+    pub async fn free(&self, new: &NewDocument, document: &Document) {
+        let asked = new.key().filter(|asked| *asked != document.key);
+        for key in asked.iter().chain([&document.key]) {
+            self.services.release.waiting_for(key).await;
+        }
     }
 
     /// The receipt that `Idempotency-Key` asks for, if it is sent.

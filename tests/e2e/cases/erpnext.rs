@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         a_webhook_becomes_a_document_of_the_site_and_its_repeat_nothing,
         a_late_webhook_changes_nothing_and_a_deleted_document_stays_deleted,
         an_event_waits_for_a_document_of_the_site_and_is_freed_by_its_webhook,
+        an_event_waits_for_the_name_that_was_asked_for_although_the_site_gives_another,
         the_site_names_what_is_numbered_and_the_log_says_how,
         a_request_that_is_sent_again_makes_no_second_document,
         a_document_is_changed_by_whoever_saw_its_last_version,
@@ -72,21 +73,46 @@ fn a_late_webhook_changes_nothing_and_a_deleted_document_stays_deleted(hub: &Hub
     assert_eq!(hub.site().document("Site Order", "L-1"), None);
 }
 
-fn an_event_waits_for_a_document_of_the_site_and_is_freed_by_its_webhook(hub: &Hub, name: &str) {
-    let note = json!({
+/// A rule for notes that need their order.
+fn note_of(doctype: &str) -> Value {
+    json!({
         "event": "note.*",
         "effect": {
             "action": "upsert",
             "doctype": "Site Note",
             "name": "/name",
-            "requires": [{ "doctype": "Site Order", "name": "/against" }],
+            "requires": [{ "doctype": doctype, "name": "/against" }],
             "mapping": { "copy": ["against"] },
         },
-    });
-    let connector = hub.connector(name, json!({ "rules": [mirror("order.*", "Site Order"), note] }));
-    let body = json!({ "name": "N-1", "against": "P-1", "modified": "2026-11-22 19:12:25.000001" });
+    })
+}
+
+/// Delivers a note, which must wait for its order.
+#[track_caller]
+fn park(connector: &Connector<'_>, note: &str, against: &str) -> String {
+    let body = json!({ "name": note, "against": against, "modified": "2026-11-22 19:12:25.000001" });
     let id = connector.accept("note.on_submit", &body);
-    assert_eq!(hub.wait_until(&id, "parked")["error"]["code"], "parent_missing");
+    assert_eq!(connector.hub.wait_until(&id, "parked")["error"]["code"], "parent_missing");
+    id
+}
+
+fn an_event_waits_for_the_name_that_was_asked_for_although_the_site_gives_another(hub: &Hub, name: &str) {
+    let connector = hub.connector(name, json!({ "rules": [note_of("Sales Order")] }));
+    let id = park(&connector, "N-2", "ASKED-1");
+    let body = json!({
+        "name": "ASKED-1", "customer": "Hub Customer 0", "company": "Hub Test Co", "delivery_date": "2026-12-01",
+        "items": [{ "item_code": "HUB-ITEM-0", "qty": 1, "rate": 10 }],
+    });
+    let made = hub.api("POST", "/v2/documents/Sales%20Order", Some(&body)).data(201).clone();
+    assert_ne!(made["name"], "ASKED-1", "it is named by a series");
+    hub.wait_until(&id, "done");
+    assert_eq!(hub.document("Sales Order", "ASKED-1").data(200)["name"], made["name"]);
+}
+
+fn an_event_waits_for_a_document_of_the_site_and_is_freed_by_its_webhook(hub: &Hub, name: &str) {
+    let rules = json!([mirror("order.*", "Site Order"), note_of("Site Order")]);
+    let connector = hub.connector(name, json!({ "rules": rules }));
+    let id = park(&connector, "N-1", "P-1");
     connector.settle("order.after_insert", &order("P-1", 0, 1, 1.0), "done");
     hub.wait_until(&id, "done");
     assert_eq!(hub.site().document("Site Note", "N-1").unwrap()["against"], "P-1");

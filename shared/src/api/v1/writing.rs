@@ -33,7 +33,7 @@ pub async fn create(
 ) -> Result<FrappeDocument> {
     let new = NewDocument::read(doctype, doc.into(), Dialect::Frappe)?;
     let created = call.editor().create(call.principal()?, &new, receipt).await?;
-    call.services.release.waiting_for(&created.document.key).await;
+    call.free(&new, &created.document).await;
     Ok(FrappeDocument::of(created.document))
 }
 
@@ -90,8 +90,8 @@ pub async fn create_all(call: &Call<'_>, docs: Value, receipt: Option<Receipt>) 
         new.push(NewDocument::read(doctype_of(&doc)?, doc.into(), Dialect::Frappe)?);
     }
     let created = call.editor().create_all(call.principal()?, &new, receipt).await?;
-    for document in &created {
-        call.services.release.waiting_for(&document.key).await;
+    for (new, document) in new.iter().zip(&created) {
+        call.free(new, document).await;
     }
     Ok(created.into_iter().map(|document| document.key.name.into()).collect())
 }

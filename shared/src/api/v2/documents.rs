@@ -229,8 +229,7 @@ pub async fn create(
 ) -> Result<Tagged<answer::Created<DocumentView>>> {
     let new = NewDocument::read(call.doctype()?, fields.into(), Dialect::Strict)?;
     let Created { document, .. } = call.editor().create(call.principal()?, &new, receipt).await?;
-    // Also when it is a repeat: the first may have died before.
-    call.services.release.waiting_for(&document.key).await;
+    call.free(&new, &document).await;
     let shown = DocumentView::of(&document);
     Ok(Tagged::revision(document.revision, answer::Created::at(location(&document.key), shown)))
 }

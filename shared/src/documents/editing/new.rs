@@ -60,7 +60,7 @@ impl NewDocument {
     }
 
     /// Its key, where that is known before it is created.
-    pub(super) fn key(&self) -> Option<DocumentKey> {
+    pub fn key(&self) -> Option<DocumentKey> {
         let name = self.name.clone()?;
         Some(DocumentKey { doctype: self.doctype.clone(), name })
     }
