@@ -7,7 +7,8 @@
 //!
 //! `cargo test --test e2e -- FILTER` runs some of them; the functions must be built (`cargo build --workspace`).
 //! Storms print their seed; `CAUSEWAY_TEST_SEED=n` sends one again, `CAUSEWAY_TEST_SEEDS=n` tries so many.
-//! Where a trial failed, what the functions logged is left in `tmp/e2e-functions.log` below the target directory.
+//! Where a trial failed, what the functions logged is left below the target directory, in `tmp/e2e-functions.log` or
+//! `tmp/e2e-site-functions.log`.
 
 #![allow(
     clippy::unwrap_used,
@@ -128,7 +129,8 @@ fn trials(cases: Vec<Case>, hub: Option<&Arc<Hub>>) -> Vec<Trial> {
 
 /// Writes what the functions logged to a file that stays.
 fn keep_log(hub: &Hub) {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-functions.log");
+    let name = format!("e2e{}-functions.log", hub.stack.name());
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let lines: Vec<String> =
         hub.aws.log_lines().into_iter().map(|(group, line)| format!("{group} {}", line.trim_end())).collect();
     match fs::write(&path, lines.join("\n")) {

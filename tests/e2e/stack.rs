@@ -105,6 +105,11 @@ impl Stack {
         command
     }
 
+    /// What tells it from others of this process.
+    pub fn name(&self) -> &'static str {
+        self.kind.name
+    }
+
     /// The directory that holds all of it, the functions' processes included.
     pub fn root(&self) -> &Path {
         &self.root
