@@ -8,6 +8,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 mod bounded;
+pub mod bulk;
 pub mod cache;
 pub mod clock;
 pub mod config;

@@ -1,0 +1,175 @@
+//! A job: what was asked for, how far it is, and what that is called. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::documents::DocType;
+
+/// How long a job and its records are kept, from its beginning.
+pub const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// A bulk transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// `job_…`
+    pub id: String,
+    /// Who asked for it; what is made is made in their name.
+    pub user: String,
+    /// The DocType of the sources.
+    pub from: DocType,
+    /// The DocType that is made.
+    pub to: DocType,
+    /// Records, each source once.
+    pub total: u64,
+    /// Records that were named more than once, and are done once.
+    pub folded: u64,
+    /// How many chunks there are by now, those of retries too.
+    pub chunks: u32,
+    /// How the records that are done ended.
+    pub done: Done,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its first chunk was sent; `None` while it waits.
+    pub started_at: Option<Timestamp>,
+    /// When a chunk was done last.
+    pub progressed_at: Option<Timestamp>,
+    /// When it was cancelled, and by whom.
+    pub cancelled: Option<(Timestamp, String)>,
+    /// When a retry was asked for that is not planned to its end yet.
+    pub retry_asked_at: Option<Timestamp>,
+    /// What a repeat of the request is recognised by: a digest of what it asked for.
+    pub fingerprint: String,
+}
+
+/// Records that are done, by outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Their target exists.
+    pub succeeded: u64,
+    /// They could not be made, and the record says why. What is being tried again is not among them.
+    pub failed: u64,
+    /// They were not begun before the job was cancelled.
+    pub cancelled: u64,
+}
+
+impl Done {
+    /// All of them.
+    pub fn sum(self) -> u64 {
+        self.succeeded + self.failed + self.cancelled
+    }
+}
+
+/// Where a job stands. It follows from the counts, so that nothing has to write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// None of it was begun.
+    Queued,
+    /// Some of it is done.
+    Running,
+    /// All records succeeded.
+    Completed,
+    /// All are done, and some failed.
+    CompletedWithFailures,
+    /// It was cancelled; what was under way may still be counted for a moment.
+    Cancelled,
+    /// All records failed.
+    Failed,
+}
+
+impl Job {
+    /// Records that are not done.
+    pub fn pending(&self) -> u64 {
+        self.total.saturating_sub(self.done.sum())
+    }
+
+    /// Whether every record is done and no retry is to come.
+    pub fn is_over(&self) -> bool {
+        self.pending() == 0 && self.retry_asked_at.is_none()
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> JobStatus {
+        let Done { succeeded, failed, cancelled } = self.done;
+        match self.pending() {
+            _ if self.cancelled.is_some() && (self.pending() > 0 || cancelled > 0) => JobStatus::Cancelled,
+            0 if failed == 0 => JobStatus::Completed,
+            0 if succeeded == 0 => JobStatus::Failed,
+            0 => JobStatus::CompletedWithFailures,
+            _ if self.started_at.is_none() => JobStatus::Queued,
+            _ => JobStatus::Running,
+        }
+    }
+
+    /// When its last record was done; `None` while some are not.
+    pub fn finished_at(&self) -> Option<Timestamp> {
+        self.progressed_at.filter(|_| self.pending() == 0)
+    }
+
+    /// Records done a second since it began; `None` before some are.
+    pub fn records_per_second(&self) -> Option<f64> {
+        let took = self.progressed_at?.duration_since(self.started_at?).as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a job has at most 100,000 records")]
+        let done = self.done.sum() as f64;
+        (took > 0.0 && done > 0.0).then(|| done / took)
+    }
+
+    /// When it will be done at this rate; `None` if it is done, or nobody can tell.
+    pub fn estimated_end(&self) -> Option<Timestamp> {
+        let rate = self.records_per_second().filter(|_| self.pending() > 0)?;
+        #[expect(clippy::cast_precision_loss, reason = "a job has at most 100,000 records")]
+        let seconds = self.pending() as f64 / rate;
+        self.progressed_at?.checked_add(SignedDuration::try_from_secs_f64(seconds).ok()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::start;
+
+    fn job(succeeded: u64, failed: u64, cancelled: u64) -> Job {
+        Job {
+            id: "job_1".to_owned(),
+            user: "ada@example.com".to_owned(),
+            from: DocType::new("Sales Order").unwrap(),
+            to: DocType::new("Sales Invoice").unwrap(),
+            total: 10,
+            folded: 0,
+            chunks: 1,
+            done: Done { succeeded, failed, cancelled },
+            created_at: start(),
+            started_at: Some(start()),
+            progressed_at: Some(start() + SignedDuration::from_secs(2)),
+            cancelled: None,
+            retry_asked_at: None,
+            fingerprint: String::new(),
+        }
+    }
+
+    #[test]
+    fn its_status_follows_from_what_is_done() {
+        assert_eq!(Job { started_at: None, ..job(0, 0, 0) }.status(), JobStatus::Queued);
+        assert_eq!(job(0, 0, 0).status(), JobStatus::Running);
+        assert_eq!(job(9, 0, 0).status(), JobStatus::Running);
+        assert_eq!(job(10, 0, 0).status(), JobStatus::Completed);
+        assert_eq!(job(9, 1, 0).status(), JobStatus::CompletedWithFailures);
+        assert_eq!(job(0, 10, 0).status(), JobStatus::Failed);
+        let cancelled = Some((start(), "ada@example.com".to_owned()));
+        assert_eq!(Job { cancelled: cancelled.clone(), ..job(4, 0, 0) }.status(), JobStatus::Cancelled);
+        assert_eq!(Job { cancelled: cancelled.clone(), ..job(4, 1, 5) }.status(), JobStatus::Cancelled);
+        assert_eq!(Job { cancelled, ..job(10, 0, 0) }.status(), JobStatus::Completed, "it came too late");
+    }
+
+    #[test]
+    fn its_rate_says_when_it_ends() {
+        let half = job(4, 1, 0);
+        assert_eq!(half.records_per_second(), Some(2.5));
+        assert_eq!(half.estimated_end(), Some(start() + SignedDuration::from_secs(4)));
+        assert_eq!(half.finished_at(), None);
+        let over = job(10, 0, 0);
+        assert_eq!((over.estimated_end(), over.finished_at()), (None, over.progressed_at));
+        assert_eq!(Job { progressed_at: None, ..job(0, 0, 0) }.records_per_second(), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! The port through which a record becomes a document: in the built-in store, or on an ERPNext site.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::Record;
+use crate::{
+    Result,
+    documents::{DocType, Stored},
+};
+
+/// What the records of a chunk have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The job: with the source it tells what was made before.
+    pub job: String,
+    /// The DocType of the sources.
+    pub from: DocType,
+    /// The DocType that is made.
+    pub to: DocType,
+    /// In whose name.
+    pub user: String,
+}
+
+/// Sources that were read together, by name. What is not there is read one by one.
+pub type Sources = HashMap<String, Option<Stored>>;
+
+/// Makes documents of sources, each once for a job.
+#[async_trait]
+pub trait Maker: Send + Sync {
+    /// Whether documents of `to` are made of documents of `from`.
+    fn knows(&self, from: &str, to: &str) -> bool;
+
+    /// How many records of a chunk are worked on at a time.
+    fn at_once(&self) -> usize;
+
+    /// Reads the sources of `records`, where that is cheaper together.
+    async fn sources(&self, order: &Order, records: &[Record]) -> Result<Sources>;
+
+    /// The name of the document that is made of `record`, now or before: for one job there is one, whatever breaks.
+    async fn make(&self, order: &Order, record: &Record, sources: &Sources) -> Result<String>;
+
+    /// The name of the document that was made of `record` for this job; `None` if none was.
+    async fn made(&self, order: &Order, record: &Record, sources: &Sources) -> Result<Option<String>>;
+}
