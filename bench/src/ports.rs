@@ -11,7 +11,7 @@ use causeway::{
         Applied, Commit, Committed, Count, DocStatus, DocType, Document, DocumentKey, DocumentStore, Fields,
         Filters, ListQuery, Page, Stored,
     },
-    queue::{Message, Queue},
+    queue::{Message, Queue, Travels},
     secrets::{Secret, SecretBundle, SecretStore},
     webhook::Ingest,
 };

@@ -33,7 +33,7 @@ use crate::{
     integration_log::{Entry, dynamo::DynamoLog},
     parking::{ParkedItem, Release, Replay, dynamo::DynamoParking},
     projections::{Projector, dynamo::DynamoReadModels},
-    queue::{Body, InboundEvent, Message, Queue},
+    queue::{Body, InboundEvent, Message, Queue, Travels},
     secrets::{Secret, SecretBundle, SecretStore},
     trigger::http::Request,
 };

@@ -22,7 +22,7 @@ use causeway::{
     integration_log::dynamo::DynamoLog,
     parking::{Release, Replay, dynamo::DynamoParking},
     projections::{Projector, dynamo::DynamoReadModels},
-    queue::{Message, Queue},
+    queue::{Message, Queue, Travels},
     secrets::{Secret, SecretBundle, SecretStore},
     trigger::http::{HttpFunction, Request},
     webhook::{Ingest, IngestFunction, signature::Scheme},

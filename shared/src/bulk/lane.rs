@@ -81,7 +81,8 @@ impl Lane {
 
     /// Puts off when a chunk in flight is sent again.
     pub fn put_off(&mut self, chunk: &ChunkId, until: Timestamp) {
-        if let Some(again) = self.flying.get_mut(&chunk.job).and_then(|chunks| chunks.get_mut(&chunk.number)) {
+        if let Some(again) = self.flying.get_mut(&chunk.job).and_then(|chunks| chunks.get_mut(&chunk.number))
+        {
             *again = until.as_second();
         }
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::queue::Travels;
+
 /// A message on the bulk queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type")]
@@ -26,11 +28,10 @@ pub enum BulkMessage {
     },
 }
 
-impl BulkMessage {
-    /// Whose work it is.
-    pub fn user(&self) -> &str {
+impl Travels for BulkMessage {
+    fn group(&self) -> Option<&str> {
         match self {
-            Self::Job { user, .. } | Self::Chunk { user, .. } => user,
+            Self::Job { user, .. } | Self::Chunk { user, .. } => Some(user),
         }
     }
 }

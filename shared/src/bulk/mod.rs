@@ -10,6 +10,9 @@
 //! - Counts are written with the outcomes they count, under a claim, so they are exact under repeats.
 //! - A job whose header is written ends, or shows why it does not.
 
+mod chunk_worker;
+mod dispatcher;
+pub mod dynamo;
 mod job;
 mod lane;
 mod maker;
@@ -18,6 +21,8 @@ mod record;
 mod request;
 mod store;
 
+pub use chunk_worker::{ChunkWorker, Disposition};
+pub use dispatcher::{Dispatcher, Pace, message};
 pub use job::{Done, Job, JobStatus, KEPT};
 pub use lane::{ChunkId, Lane};
 pub use maker::{Maker, Order, Sources};

@@ -48,6 +48,8 @@ pub struct Chunk {
     pub tries: u32,
     /// The record that a worker was at, alone, when it was last heard of.
     pub suspect: Option<u32>,
+    /// Records that killed a worker, alone.
+    pub poisoned: Vec<u32>,
     /// How each record ended, in their order; `None` while it is not done.
     pub outcomes: Option<Vec<Outcome>>,
 }

@@ -11,7 +11,7 @@ use crate::{Result, documents::Page};
 pub enum Creation {
     /// It is there now.
     Now,
-    /// There is one of its id: the same request before, if its fingerprint is the same.
+    /// There is one of its key: the same request before, if its fingerprint is the same.
     Before(Box<Job>),
 }
 
@@ -67,8 +67,11 @@ pub struct SeenLane {
 #[async_trait]
 pub trait BulkStore: Send + Sync {
     /// Keeps `job` with its `chunks`. The job exists from the moment that its header is written, last; chunks without one
-    /// are forgotten in time.
-    async fn create(&self, job: &Job, chunks: &[Vec<Record>]) -> Result<Creation>;
+    /// are forgotten in time. With a `key`, there is one job of it for a day.
+    async fn create(&self, job: &Job, chunks: &[Vec<Record>], key: Option<&str>) -> Result<Creation>;
+
+    /// The job that was created with `key` within a day.
+    async fn job_of_key(&self, key: &str, now: Timestamp) -> Result<Option<Job>>;
 
     /// The job, read consistently.
     async fn job(&self, id: &str) -> Result<Option<Job>>;
@@ -87,6 +90,9 @@ pub trait BulkStore: Send + Sync {
 
     /// Notes which record its worker is at, alone; `false` if the claim is lost.
     async fn suspect(&self, claim: &Claim, index: u32) -> Result<bool>;
+
+    /// Notes that a record kills its workers; `false` if the claim is lost.
+    async fn condemn(&self, claim: &Claim, index: u32) -> Result<bool>;
 
     /// Gives a claim back. A try that `counts` stays counted.
     async fn give_back(&self, claim: &Claim, counts: bool) -> Result<()>;
@@ -108,7 +114,8 @@ pub trait BulkStore: Send + Sync {
     async fn chunks(&self, job: &str, from: u32, limit: usize) -> Result<Vec<Chunk>>;
 
     /// Failed attempts in the order of records and attempts, after `after` (record and attempt), at most `limit`.
-    async fn failures(&self, job: &str, after: Option<(u32, u32)>, limit: usize) -> Result<Vec<FailedRecord>>;
+    async fn failures(&self, job: &str, after: Option<(u32, u32)>, limit: usize)
+    -> Result<Vec<FailedRecord>>;
 
     /// Asks for a retry of what failed; `false` if one is asked for already.
     async fn ask_retry(&self, id: &str, at: Timestamp) -> Result<bool>;

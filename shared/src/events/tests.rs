@@ -24,7 +24,7 @@ use crate::{
         ListQuery, Page, Stored, Target,
     },
     parking::{Cargo, Discard, ParkedItem, ParkedQuery, ParkedState, Sweeper, Swept, WaitsFor},
-    queue::Message,
+    queue::{Message, Travels},
     testing::{AGAIN_AFTER, Rig, event, message, received, settings, start},
 };
 

@@ -25,7 +25,7 @@ use crate::{
         try_again_after,
     },
     projections::{DocumentChange, Projector, projection},
-    queue::{InboundEvent, MAX_QUEUE_DELAY, Message, Queue},
+    queue::{InboundEvent, MAX_QUEUE_DELAY, Message, Queue, Travels},
     telemetry::metric::Line,
 };
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Error, ErrorCode, Result};
 
@@ -63,9 +63,15 @@ pub struct InboundEvent {
     pub parent: Option<String>,
 }
 
-impl Message {
+/// What travels on a queue: JSON of a version that its type names.
+pub trait Travels: Serialize + DeserializeOwned + Send + Sync {
+    /// Whose work it is, where a queue is to be fair among several.
+    fn group(&self) -> Option<&str> {
+        None
+    }
+
     /// The message as sent.
-    pub fn encode(&self) -> Result<String> {
+    fn encode(&self) -> Result<String> {
         let text = serde_json::to_string(self).map_err(Error::internal)?;
         if text.len() > MAX_MESSAGE_BYTES {
             return Err(Error::new(
@@ -77,20 +83,22 @@ impl Message {
     }
 
     /// Reads a message of any version we know.
-    pub fn decode(text: &str) -> Result<Self> {
+    fn decode(text: &str) -> Result<Self> {
         serde_json::from_str(text)
             .map_err(|e| Error::new(ErrorCode::MessageUnreadable, format!("not a message we know: {e}")))
     }
 }
 
+impl Travels for Message {}
+
 /// A queue that this service may send to and work off.
 #[async_trait]
-pub trait Queue: Send + Sync {
+pub trait Queue<M = Message>: Send + Sync {
     /// Sends one message; it is stored when this returns.
-    async fn send(&self, message: &Message) -> Result<()>;
+    async fn send(&self, message: &M) -> Result<()>;
 
     /// Sends many, in as few requests as the queue's limits allow. On an error some may have been sent.
-    async fn send_all(&self, messages: &[Message]) -> Result<()>;
+    async fn send_all(&self, messages: &[M]) -> Result<()>;
 
     /// Hides a received message for `wait` from now on.
     async fn hide(&self, receipt: &str, wait: Duration) -> Result<()>;

@@ -8,8 +8,8 @@ use aws_sdk_sqs::{
     types::{DeleteMessageBatchRequestEntry, SendMessageBatchRequestEntry},
 };
 
-use super::{MAX_MESSAGE_BYTES, Message, Queue};
-use crate::{Error, Result};
+use super::{MAX_MESSAGE_BYTES, Queue, Travels};
+use crate::{Error, Result, id::digest_text};
 
 /// The most entries SQS takes in one batch.
 const BATCH: usize = 10;
@@ -35,12 +35,13 @@ impl SqsQueue {
         touch.send().await.map(drop).map_err(|e| Error::unavailable("SQS", e))
     }
 
-    async fn send_batch(&self, bodies: Vec<String>) -> Result<()> {
-        let entries = bodies
+    async fn send_batch(&self, messages: Vec<Encoded>) -> Result<()> {
+        let entries = messages
             .into_iter()
             .enumerate()
-            .map(|(i, body)| {
-                SendMessageBatchRequestEntry::builder().id(i.to_string()).message_body(body).build()
+            .map(|(i, (body, group))| {
+                let entry = SendMessageBatchRequestEntry::builder().id(i.to_string()).message_body(body);
+                entry.set_message_group_id(group).build()
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(Error::internal)?;
@@ -62,19 +63,28 @@ impl SqsQueue {
     }
 }
 
-/// Splits `bodies` so that each part is within the batch's count and total size.
-fn batches(bodies: Vec<String>) -> Vec<Vec<String>> {
-    let mut batches: Vec<Vec<String>> = Vec::new();
+/// A message's body, and the group that it is in.
+type Encoded = (String, Option<String>);
+
+/// The group of a fair queue for `whose` work: of the characters and the length that SQS takes.
+fn group(whose: &str) -> String {
+    digest_text(&[whose.as_bytes()])
+}
+
+/// Splits `messages` so that each part is within the batch's count and total size.
+fn batches(messages: Vec<Encoded>) -> Vec<Vec<Encoded>> {
+    let mut batches: Vec<Vec<Encoded>> = Vec::new();
     let mut bytes = 0;
-    for body in bodies {
+    for message in messages {
+        let size = message.0.len();
         match batches.last_mut() {
-            Some(last) if last.len() < BATCH && bytes + body.len() <= MAX_MESSAGE_BYTES => {
-                bytes += body.len();
-                last.push(body);
+            Some(last) if last.len() < BATCH && bytes + size <= MAX_MESSAGE_BYTES => {
+                bytes += size;
+                last.push(message);
             }
             _ => {
-                bytes = body.len();
-                batches.push(vec![body]);
+                bytes = size;
+                batches.push(vec![message]);
             }
         }
     }
@@ -82,22 +92,23 @@ fn batches(bodies: Vec<String>) -> Vec<Vec<String>> {
 }
 
 #[async_trait]
-impl Queue for SqsQueue {
-    async fn send(&self, message: &Message) -> Result<()> {
+impl<M: Travels> Queue<M> for SqsQueue {
+    async fn send(&self, message: &M) -> Result<()> {
         let body = message.encode()?;
         self.client
             .send_message()
             .queue_url(&self.url)
             .message_body(body)
+            .set_message_group_id(message.group().map(group))
             .send()
             .await
             .map_err(|e| Error::unavailable("SQS", e))?;
         Ok(())
     }
 
-    async fn send_all(&self, messages: &[Message]) -> Result<()> {
-        let bodies = messages.iter().map(Message::encode).collect::<Result<Vec<_>>>()?;
-        for batch in batches(bodies) {
+    async fn send_all(&self, messages: &[M]) -> Result<()> {
+        let encoded = |message: &M| Ok((message.encode()?, message.group().map(group)));
+        for batch in batches(messages.iter().map(encoded).collect::<Result<Vec<_>>>()?) {
             self.send_batch(batch).await?;
         }
         Ok(())
@@ -147,8 +158,11 @@ mod tests {
 
     #[test]
     fn a_batch_holds_ten_messages_and_one_mebibyte() {
-        assert_eq!(batches(vec!["x".into(); 23]).iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 3]);
+        assert_eq!(
+            batches(vec![("x".into(), None); 23]).iter().map(Vec::len).collect::<Vec<_>>(),
+            [10, 10, 3]
+        );
         let large = "x".repeat(400 * 1024);
-        assert_eq!(batches(vec![large; 5]).iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
+        assert_eq!(batches(vec![(large, None); 5]).iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
     }
 }

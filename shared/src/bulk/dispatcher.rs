@@ -1,0 +1,158 @@
+//! The dispatcher: lets chunks take off, again where they were not heard of, and plans retries.
+//!
+//! Called by the worker for each message that names a job, after each chunk that is done, and by the sweep. Whatever it
+//! does is safe to repeat: the lane is written before its messages are sent, a chunk that is done is not done again,
+//! and a retry takes a failed record once.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{BulkMessage, BulkStore, ChunkId, FailedRecord, Job, Lane, MAX_CHUNK};
+use crate::{Error, Result, clock::Clock, queue::Queue};
+
+/// How often a lane that others change at the same time is tried.
+const MAX_TRIES: usize = 20;
+/// The longest wait between two of them, in milliseconds.
+const LONGEST_WAIT: u64 = 50;
+/// Failed records read at a time.
+const PAGE: usize = 500;
+
+/// How chunks are let go.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The most chunks of a user in flight.
+    pub window: usize,
+    /// After this long a chunk that was not heard of is sent again: longer than its message stays hidden.
+    pub patience: SignedDuration,
+}
+
+/// Lets chunks take off.
+#[derive(Clone)]
+pub struct Dispatcher {
+    store: Arc<dyn BulkStore>,
+    queue: Arc<dyn Queue<BulkMessage>>,
+    clock: Arc<dyn Clock>,
+    pace: Pace,
+}
+
+impl Dispatcher {
+    /// Sends chunks of the jobs in `store` through `queue`.
+    pub fn new(
+        store: Arc<dyn BulkStore>,
+        queue: Arc<dyn Queue<BulkMessage>>,
+        clock: Arc<dyn Clock>,
+        pace: Pace,
+    ) -> Self {
+        Self { store, queue, clock, pace }
+    }
+
+    /// Takes a job on, or on from where it is: plans what is to be tried again, until `deadline`, and sends what is next.
+    pub async fn advance(&self, id: &str, deadline: Instant) -> Result<()> {
+        let Some(mut job) = self.store.job(id).await? else {
+            warn!(job = id, "a job that is forgotten was to go on");
+            return Ok(());
+        };
+        let from = if job.started_at.is_none() { 0 } else { job.chunks };
+        if let Some(asked_at) = job.retry_asked_at {
+            let planned = self.plan_retry(&mut job, deadline).await?;
+            if planned {
+                self.store.retry_planned(id, asked_at).await?;
+            } else {
+                self.queue.send(&message(&job)).await?;
+            }
+        }
+        if job.is_over() {
+            return self.store.settle(id).await;
+        }
+        if job.started_at.is_none() {
+            self.store.started(id, self.clock.now()).await?;
+        }
+        self.change_lane(&job.user, |lane| {
+            // A job that has records to do and is not in the lane lost its place: all is offered again, and what is done
+            // is not done twice.
+            let lost = from == job.chunks && !lane.has(id) && job.pending() > 0;
+            let next = if lost { 0 } else { from };
+            if !lane.admit(id, next, job.chunks) {
+                info!(job = id, user = job.user, "waits for other jobs of its user");
+            }
+        })
+        .await
+    }
+
+    /// A chunk is done, by whomever: what is next of its user takes off.
+    pub async fn landed(&self, user: &str, chunk: &ChunkId) -> Result<()> {
+        self.change_lane(user, |lane| lane.land(chunk)).await
+    }
+
+    /// A chunk waits for `wait`; others of its user do not wait for it longer than that.
+    pub async fn put_off(&self, user: &str, chunk: &ChunkId, wait: SignedDuration) -> Result<()> {
+        let until = self.clock.now().saturating_add(wait).map_err(Error::internal)?;
+        self.change_lane(user, |lane| lane.put_off(chunk, until)).await
+    }
+
+    /// Changes the lane of `user`, and sends what takes off by that.
+    async fn change_lane(&self, user: &str, change: impl Fn(&mut Lane)) -> Result<()> {
+        for attempt in 0..MAX_TRIES {
+            if attempt > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(1..=LONGEST_WAIT))).await;
+            }
+            let mut seen = self.store.lane(user).await?;
+            let before = seen.lane.clone();
+            change(&mut seen.lane);
+            let sent = seen.lane.take_off(self.clock.now(), self.pace.window, self.pace.patience);
+            if seen.lane == before {
+                return Ok(());
+            }
+            if self.store.keep_lane(user, &seen).await? {
+                return self.send(user, sent).await;
+            }
+        }
+        Err(Error::unavailable("DynamoDB", "the lane changes all the time"))
+    }
+
+    /// From here on a message that is not sent is sent when its chunk is not heard of.
+    async fn send(&self, user: &str, chunks: Vec<ChunkId>) -> Result<()> {
+        let message = |chunk: ChunkId| BulkMessage::Chunk {
+            job: chunk.job,
+            number: chunk.number,
+            user: user.to_owned(),
+        };
+        let messages: Vec<_> = chunks.into_iter().map(message).collect();
+        match messages.is_empty() {
+            true => Ok(()),
+            false => self.queue.send_all(&messages).await,
+        }
+    }
+
+    /// Makes chunks of what failed and may be tried again; whether that is all of it. `job` is as it is then.
+    async fn plan_retry(&self, job: &mut Job, deadline: Instant) -> Result<bool> {
+        let mut after = None;
+        loop {
+            let page = self.store.failures(&job.id, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(true) };
+            after = Some((last.record.index, last.record.attempt));
+            let open: Vec<FailedRecord> = page.into_iter().filter(FailedRecord::may_retry).collect();
+            for some in open.chunks(MAX_CHUNK) {
+                if Instant::now() >= deadline {
+                    return Ok(false);
+                }
+                let planned = self.store.retry(job, some).await?;
+                let id = job.id.clone();
+                let gone = || Error::internal("a job went while it was planned");
+                *job = self.store.job(&id).await?.ok_or_else(gone)?;
+                if !planned {
+                    // Someone else plans it too: what is left is looked for anew.
+                    return Ok(false);
+                }
+            }
+        }
+    }
+}
+
+/// The message that takes `job` on.
+pub fn message(job: &Job) -> BulkMessage {
+    BulkMessage::Job { job: job.id.clone(), user: job.user.clone() }
+}
