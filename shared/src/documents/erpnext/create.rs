@@ -68,6 +68,7 @@ impl ErpnextDocuments {
             let held = match self.held(writes, token, round).await {
                 // Nobody knows more than before.
                 Err(_) if lost => return Err(error.into()),
+                Err(no) if !taken && !no.is_transient() => return Err(error.into()),
                 held => held?,
             };
             match held {
