@@ -146,7 +146,7 @@ fn is_not_zero(amount: &Value) -> bool {
 
 impl Site {
     /// The document that `mapping` makes of `source`, unsaved, ready to be inserted. `args` are passed to the method
-    /// besides. The site saves nothing for it.
+    /// besides. The site saves nothing for it but the Customer of a Quotation that was made for a Lead, and keeps that.
     pub async fn map(&self, mapping: &Mapping, source: &str, args: Map) -> Result<Map, SiteError> {
         let made = self.call(mapping.method, mapping.arguments(source, args), Repeat::Safe).await?;
         let Value::Object(mut made) = made else { return Err(self.unreadable()) };

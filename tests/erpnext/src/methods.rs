@@ -85,6 +85,11 @@ pub fn call(
             user.may(Right::Read, &doctype)?;
             mapper::payment(&api.database, &user.name, &doctype, &name).map(whole)
         }
+        "frappe.desk.reportview.get_count" => {
+            let (all, any) = (parsed(given.get("filters")), parsed(given.get("or_filters")));
+            let count = api.count(user, &required(given, "doctype", method)?, &all, &any)?;
+            Ok(Given::Value(json!(count)))
+        }
         "frappe.auth.get_logged_user" => Ok(Given::Value(json!(user.name))),
         "frappe.utils.change_log.get_versions" => Ok(Given::Value(json!({
             "frappe": { "title": "Frappe Framework", "description": "Full stack web framework", "branch": "version-15", "version": "15.50.0" },
@@ -114,10 +119,6 @@ fn client(
     let text = |key: &str| required(given, key, method);
     match name {
         "get_list" => api.list(user, &text("doctype")?, given, 1).map(Given::Value),
-        "get_count" => {
-            let count = api.count(user, &text("doctype")?, &parsed(given.get("filters")))?;
-            Ok(Given::Value(json!(count)))
-        }
         "get_value" => get_value(api, user, given, method),
         "get" => match given.get("name").map(value::text) {
             Some(name) => api.read(user, &text("doctype")?, &name).map(whole),

@@ -305,7 +305,12 @@ fn filters_reach_rows_and_ranges() {
     };
     assert_eq!(names(json!([["Contract Row", "code", "like", "x-%"]])), "BA");
     assert_eq!(names(json!({ "number": [">", 1] })), "CB");
-    assert_eq!(names(json!([["number", "between", [2, 9]], ["name", "not in", ["C"]]])), "B");
+    assert_eq!(names(json!([["number", ">=", 2], ["number", "<=", 9], ["name", "not in", ["C"]]])), "B");
+    let all = json!([["creation", "between", ["2000-01-01", "2999-01-01"]], ["name", "!=", "B"]]);
+    assert_eq!(names(all), "CA");
+    let numbers = format!("{NOTES}?filters={}", form(r#"[["number", "between", [2, 9]]]"#));
+    let (status, refused) = ask(&site, "GET", &numbers, &Value::Null).unwrap();
+    assert_eq!((status, &refused["exc_type"]), (500, &json!("ProgrammingError")), "a range is of days");
     assert_eq!(names(json!([["missing", "is", "not set"]])), "CBA");
 }
 
