@@ -199,7 +199,8 @@ async fn what_a_site_cannot_do_at_once_is_refused_before_anything_is_done() {
     let stored = Stored::Live(note);
     let change = put(Some(&stored), "N", json!({ "a": 1 }));
     for writes in [vec![change.clone(), order("PO-1")], vec![change.clone(), change]] {
-        let refused = rig.store.commit(Commit { writes, event: None, receipt: None }).await.unwrap_err();
+        let refused =
+            rig.store.commit(Commit { writes, event: None, receipt: None, work: None }).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::StoreUnsupported);
     }
     let long = Write { target: Target::Named(key(&"x".repeat(141))), ..put(None, "-", json!({})) };
