@@ -34,3 +34,6 @@ pub use request::{BulkRequest, MAX_RECORDS, MAX_REQUEST_BYTES};
 pub use store::{BulkStore, Claim, Claimed, Creation, JobQuery, SeenLane};
 pub use sweep::BulkSweeper;
 pub use transactions::{Accepted, BulkTransactions, RecordLine, RecordQuery, RecordStatus};
+
+#[cfg(test)]
+mod tests;
