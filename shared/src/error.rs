@@ -247,6 +247,7 @@ pub struct Error {
     fields: Box<[FieldError]>,
     retry_after_seconds: Option<NonZeroU32>,
     connector: Option<Box<str>>,
+    in_outage: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -259,6 +260,7 @@ impl Error {
             fields: Box::default(),
             retry_after_seconds: None,
             connector: None,
+            in_outage: false,
             source: None,
         }
     }
@@ -295,6 +297,13 @@ impl Error {
     #[must_use]
     pub fn of_connector(mut self, name: &str) -> Self {
         self.connector = Some(name.into());
+        self
+    }
+
+    /// The same failure, as one of an outage: the circuit breaker of its connector is open.
+    #[must_use]
+    pub fn in_outage(mut self) -> Self {
+        self.in_outage = true;
         self
     }
 
@@ -343,6 +352,7 @@ impl Error {
             source: None,
             retry_after_seconds: self.retry_after_seconds,
             connector: self.connector.clone(),
+            in_outage: self.in_outage,
         }
     }
 
@@ -364,6 +374,11 @@ impl Error {
     /// In how many seconds the same request may be tried again, where that is known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after_seconds.map(|seconds| u64::from(seconds.get()))
+    }
+
+    /// Whether it is one of an outage of its connector, and so says nothing of what was being done.
+    pub fn is_in_outage(&self) -> bool {
+        self.in_outage
     }
 
     /// The connector whose calls the failure is about, if it is about calls.

@@ -470,7 +470,10 @@ async fn failures_follow_the_schedule_then_the_event_is_dead_with_the_reason() {
 }
 
 fn breaker_open() -> Error {
-    Error::new(ErrorCode::BreakerOpen, "erpnext is not called").retry_after(50).of_connector("erpnext")
+    Error::new(ErrorCode::BreakerOpen, "erpnext is not called")
+        .retry_after(50)
+        .of_connector("erpnext")
+        .in_outage()
 }
 
 #[tokio::test]
@@ -526,6 +529,43 @@ async fn what_waits_for_a_breaker_is_looked_at_by_the_sweep_and_dead_after_a_wee
     let item = rig.parked("evt_1").await.unwrap();
     assert_eq!((item.state, item.failure.code.as_str()), (ParkedState::Dead, "breaker_open"));
     assert_eq!(rig.entry("evt_1").await.attempts, 0);
+}
+
+#[tokio::test]
+async fn a_call_that_tries_in_an_outage_and_fails_costs_no_attempt() {
+    let (rig, faulty) = faulty_rig().await;
+    for code in [ErrorCode::ProviderUnavailable, ErrorCode::OutcomeUnknown] {
+        let error = Error::new(code, "no answer").retry_after(60).of_connector("erpnext").in_outage();
+        *faulty.refusal.lock().unwrap() = Some(error);
+        let id = format!("evt_{}", code.as_str());
+        assert_eq!(rig.work(&message(&id, &order("upsert", 0, 1))).await, Disposition::Done);
+        let entry = rig.entry(&id).await;
+        assert_eq!((entry.status, entry.attempts), (EventStatus::Parked, 0));
+        let item = rig.parked(&id).await.unwrap();
+        assert_eq!(item.state, ParkedState::Waiting(WaitsFor::Connector("erpnext".into())));
+    }
+}
+
+#[tokio::test]
+async fn no_event_dies_of_an_outage_that_too_few_calls_find_out() {
+    let (rig, faulty) = faulty_rig().await;
+    let error = Error::new(ErrorCode::ProviderUnavailable, "cannot be reached").of_connector("erpnext");
+    *faulty.refusal.lock().unwrap() = Some(error);
+    let event = message("evt_1", &order("upsert", 0, 1));
+    assert_eq!(rig.work(&event).await, Disposition::Again(Duration::from_secs(2)));
+    assert_eq!(rig.work(&event).await, Disposition::Done);
+    for _ in 0..10 {
+        let item = rig.parked("evt_1").await.unwrap();
+        assert_ne!(item.state, ParkedState::Dead);
+        rig.clock.advance(item.due.unwrap().duration_since(rig.clock.now()));
+        sweeper(&rig).sweep(Timestamp::MAX).await.unwrap();
+        rig.drain().await;
+    }
+    *faulty.refusal.lock().unwrap() = None;
+    rig.clock.advance(SignedDuration::from_mins(16));
+    sweeper(&rig).sweep(Timestamp::MAX).await.unwrap();
+    rig.drain().await;
+    assert!(status(&rig, "evt_1").await.is_final());
 }
 
 #[tokio::test]

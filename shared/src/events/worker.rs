@@ -264,8 +264,9 @@ impl EventWorker {
         match stop {
             Stop::Waiting(document) => self.wait_for_document(job, document).await,
             Stop::Rejected(error, document) => self.reject(job, &error, document).await,
+            // The provider's failure, and none of the event's: no attempt.
+            Stop::Failed(error) if error.is_in_outage() => self.wait_for_breaker(job, &error).await,
             Stop::Failed(error) => match error.code() {
-                ErrorCode::BreakerOpen => self.wait_for_breaker(job, &error).await,
                 // It was not its turn: no attempt.
                 ErrorCode::ProviderLimited | ErrorCode::OutOfTime => {
                     self.put_off(job, &error, receives).await
@@ -319,7 +320,14 @@ impl EventWorker {
         warn!(attempts, error = ?error, "attempt failed");
         let delays = self.delays(&job.event.connector).await?;
         let seconds = delays.get(attempts.saturating_sub(1) as usize).filter(|_| error.is_transient());
-        let Some(seconds) = seconds else { return self.bury(job, error).await };
+        let Some(seconds) = seconds else {
+            // No event dies of an outage that is shorter than `MAX_WAIT`, however few calls find it out.
+            let outlasts = error.code() == ErrorCode::ProviderUnavailable && !delays.is_empty();
+            return match error.connector() {
+                Some(_) if outlasts => self.wait_for_breaker(job, error).await,
+                _ => self.bury(job, error).await,
+            };
+        };
         // Not before the provider wants to hear of us again.
         let seconds = u64::from(*seconds).max(error.retry_after_seconds().unwrap_or(0));
         let wait = Duration::from_secs(seconds);

@@ -107,6 +107,15 @@ impl CallFailure {
             Self::Withheld(error) | Self::Failed(error) | Self::Unknown(error) => error,
         }
     }
+
+    /// The same failure, its error changed by `change`.
+    pub(super) fn map(self, change: impl FnOnce(Error) -> Error) -> Self {
+        match self {
+            Self::Withheld(error) => Self::Withheld(change(error)),
+            Self::Failed(error) => Self::Failed(change(error)),
+            Self::Unknown(error) => Self::Unknown(change(error)),
+        }
+    }
 }
 
 impl From<CallFailure> for Error {

@@ -83,11 +83,25 @@ impl Outbound {
             unknown |= matches!(failed, CallFailure::Unknown(_));
             let wait = tried.again.and_then(|least| self.wait(policy, attempt, least));
             let Some(wait) = wait.filter(|_| self.governor.may_retry(&call.connector)) else {
-                return Err(if unknown { in_doubt(failed) } else { failed });
+                let failed = if unknown { in_doubt(failed) } else { failed };
+                return Err(failed.map(|error| self.filed(call, error)));
             };
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    /// The error as one of the connector, and of its outage, if this try met or made one: then it is no fault of what
+    /// was to be done.
+    fn filed(&self, call: &Call, error: Error) -> Error {
+        let error = error.of_connector(&call.connector);
+        let of_provider = [ErrorCode::BreakerOpen, ErrorCode::ProviderUnavailable, ErrorCode::OutcomeUnknown];
+        if !of_provider.contains(&error.code()) {
+            return error;
+        }
+        let Some(left) = self.governor.outage(&call.connector) else { return error };
+        let told = error.retry_after_seconds().map_or(Duration::ZERO, Duration::from_secs);
+        later(error, Some(told.max(left))).in_outage()
     }
 
     /// How long to wait, at least `least`, before the try after `attempt`; `None` if there is to be none.
@@ -119,8 +133,7 @@ impl Outbound {
         }
         let permit = match self.governor.admit(&call.connector, policy).await {
             Ok(permit) => permit,
-            // Whatever waits for the connector to be well again is filed under its name.
-            Err(error) => return Tried::withheld(error.of_connector(&call.connector)),
+            Err(error) => return Tried::withheld(error),
         };
         // Being admitted takes time.
         let began = Instant::now();

@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use http::{Method, Request, Response, StatusCode};
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::{
@@ -325,23 +326,57 @@ async fn each_try_is_noted_for_its_owner_and_without_secrets() {
     assert_eq!(second.url, "https://erp.example.com/api/resource/Item?api_key=%5Bredacted%5D");
 }
 
+/// Calls with a breaker of their own.
+struct Governed {
+    outbound: Outbound,
+    script: Arc<Script>,
+    notes: Arc<Notes>,
+    clock: Arc<ManualClock>,
+    _dynamo: Dynamo,
+}
+
+impl Governed {
+    async fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+        let (dynamo, clock) = (Dynamo::start().await, Arc::new(ManualClock::at(start())));
+        let store = Arc::new(DynamoGovernor::new(dynamo.client.clone(), &dynamo.tables));
+        let script = Arc::new(Script { steps: Mutex::new(steps.into_iter().collect()), ..Script::default() });
+        let notes = Arc::new(Notes::default());
+        let governor = Arc::new(Governor::new(store, clock.clone()));
+        let outbound = Outbound::new(script.clone(), governor, notes.clone(), clock.clone());
+        Self { outbound, script, notes, clock, _dynamo: dynamo }
+    }
+
+    async fn post(&self) -> Result<Answer, CallFailure> {
+        self.outbound.call(&call(Method::POST, Repeat::Unsafe), &policy()).await
+    }
+}
+
 #[tokio::test]
 async fn while_the_breaker_is_open_nothing_is_sent_and_each_call_is_noted() {
-    let (dynamo, clock) = (Dynamo::start().await, Arc::new(ManualClock::at(start())));
-    let store = Arc::new(DynamoGovernor::new(dynamo.client.clone(), &dynamo.tables));
-    let (script, notes) = (Arc::new(Script::default()), Arc::new(Notes::default()));
-    script.steps.lock().unwrap().extend((0..5).map(|_| Step::Lost));
-    let governor = Arc::new(Governor::new(store, clock.clone()));
-    let outbound = Outbound::new(script.clone(), governor, notes.clone(), clock);
-    let call = call(Method::POST, Repeat::Unsafe);
+    let rig = Governed::new((0..5).map(|_| Step::Lost)).await;
     for _ in 0..5 {
-        unknown(outbound.call(&call, &policy()).await);
+        unknown(rig.post().await);
     }
-    let error = withheld(outbound.call(&call, &policy()).await);
+    let error = withheld(rig.post().await);
     assert_eq!(error.code(), ErrorCode::BreakerOpen);
     assert!(error.retry_after_seconds().is_some());
-    assert_eq!(script.sent.lock().unwrap().len(), 5);
-    assert_eq!(notes.0.lock().unwrap().last().unwrap().outcome, CallOutcome::Withheld);
+    assert_eq!(rig.script.sent.lock().unwrap().len(), 5);
+    assert_eq!(rig.notes.0.lock().unwrap().last().unwrap().outcome, CallOutcome::Withheld);
+}
+
+#[tokio::test]
+async fn what_opens_the_breaker_or_finds_it_open_still_is_of_the_outage() {
+    let rig = Governed::new((0..6).map(|_| Step::Lost).chain([Step::Answers(403, &[])])).await;
+    for n in 1..=5 {
+        let error = unknown(rig.post().await);
+        assert_eq!((error.connector(), error.is_in_outage()), (Some("erpnext"), n == 5), "{n}");
+        assert_eq!(error.retry_after_seconds(), (n == 5).then_some(60));
+    }
+    assert!(withheld(rig.post().await).is_in_outage());
+    rig.clock.advance(SignedDuration::from_secs(60));
+    assert!(unknown(rig.post().await).is_in_outage(), "it tried, and says nothing of what it did");
+    rig.clock.advance(SignedDuration::from_secs(60));
+    assert!(rig.post().await.unwrap().refused, "the provider is well");
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,9 @@ use crate::{
 /// the error does not know better.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
+/// The header of every answer that has the id of its request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// A request, with its body's bytes as they were sent.
 #[derive(Debug)]
 pub struct Request {
@@ -61,7 +64,9 @@ pub async fn run(function: &impl HttpFunction) -> Result<(), lambda_runtime::Err
         let request = Request::from(event.payload);
         let owner = request.request_id.clone().unwrap_or(event.context.request_id);
         let deadline = deadline(event.context.deadline);
-        let response = Origin { owner, deadline }.scope(function.handle(&request)).await;
+        let answer = Origin { owner: owner.clone(), deadline }.scope(function.handle(&request)).await;
+        // By which the calls that were made for it are found.
+        let response = answer.with_header(REQUEST_ID, &owner);
         if let Some(log) = function.call_log() {
             calls::write(log, deadline).await;
         }

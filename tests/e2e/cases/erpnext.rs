@@ -25,6 +25,7 @@ pub fn cases() -> Vec<Case> {
         version_1_speaks_of_the_sites_documents_too,
         what_the_site_refuses_says_why,
         users_settings_and_logs_stay_where_they_are,
+        the_calls_of_a_request_are_found_by_the_id_that_its_answer_has,
         the_calls_of_an_event_are_in_its_log_without_secrets,
     ]
 }
@@ -255,6 +256,14 @@ fn users_settings_and_logs_stay_where_they_are(hub: &Hub, _: &str) {
     items.is_problem(422, "store_unsupported");
     hub.api("GET", "/v2/reports/sales?company=Hub&from_date=2026-11-01", None)
         .is_problem(422, "store_unsupported");
+}
+
+fn the_calls_of_a_request_are_found_by_the_id_that_its_answer_has(hub: &Hub, _: &str) {
+    let answer = hub.document("Site Order", "NOT-THERE");
+    answer.is_problem(404, "document_not_found");
+    let calls = hub.api("GET", &format!("/v2/calls/{}", encode(answer.header("x-request-id"))), None);
+    let call = &calls.data(200)["calls"][0];
+    assert_eq!((&call["status"], &call["outcome"]), (&json!(404), &json!("refused")), "{call}");
 }
 
 fn the_calls_of_an_event_are_in_its_log_without_secrets(hub: &Hub, name: &str) {

@@ -15,7 +15,7 @@ pub struct BreakerHealth {
     state: &'static str,
     /// Since when; null if it never opened.
     since: Option<Time>,
-    /// When it changes next, or lets another call try; null while it is closed.
+    /// When it lets a call try; null while it is closed. A moment that is over: the next call tries.
     until: Option<Time>,
     /// The window in which calls count, in seconds.
     window_seconds: u32,
@@ -76,6 +76,7 @@ impl BreakerChange {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
+    use jiff::SignedDuration;
     use serde_json::{Value, json};
 
     use crate::{
@@ -99,24 +100,38 @@ mod tests {
         let store = Arc::new(DynamoGovernor::new(dynamo.client.clone(), &dynamo.tables));
         let governor = Governor::new(store, site.rig.clock.clone());
         let policy = OutboundPolicy::default();
-        for _ in 0..5 {
+        let failed = async || {
             let permit = governor.admit("shop", &policy).await.unwrap();
             let outcome = Outcome { kind: OutcomeKind::Failed, took: Duration::ZERO, rate: None };
             governor.report(permit, &policy, outcome).await;
+        };
+        failed().await;
+        site.rig.clock.advance(SignedDuration::from_secs(5));
+        failed().await;
+        let shown = health().await;
+        assert_eq!((&shown["status"], &shown["breaker"]["state"]), (&json!("failing"), &json!("closed")));
+        for _ in 0..3 {
+            failed().await;
         }
+        site.rig.clock.advance(SignedDuration::from_secs(1));
         let shown = health().await;
         assert_eq!(shown["status"], "failing");
         assert_eq!(shown["rate_per_second"].to_string(), "10.0");
+        assert_eq!(shown["waiting_for_it"], 0);
         assert_eq!(shown["breaker"]["state"], "open");
         assert_eq!(
             shown["breaker"]["history"],
             json!([{
-                "at": "2026-11-23T09:00:00.000000Z",
+                "at": "2026-11-23T09:00:05.000000Z",
                 "from": "closed",
                 "to": "open",
                 "reason": "5 of 5 calls failed within 60 s",
             }])
         );
-        assert_eq!(shown["breaker"]["until"], "2026-11-23T09:01:00.000000Z");
+        assert_eq!(shown["breaker"]["until"], "2026-11-23T09:01:05.000000Z");
+        // Nobody calls any more.
+        site.rig.clock.advance(SignedDuration::from_mins(20));
+        let shown = health().await;
+        assert_eq!((&shown["status"], &shown["breaker"]["state"]), (&json!("ok"), &json!("open")));
     }
 }

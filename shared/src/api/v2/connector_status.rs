@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,8 @@ use crate::{
     },
     erpnext,
     integration_log::{EntrySummary, EventStatus, LogQuery},
-    outbound::OutboundPolicy,
-    parking::{ParkedQuery, ParkedState},
+    outbound::{OutboundPolicy, governor::GovernorStatus},
+    parking::{ParkedQuery, ParkedState, WaitsFor},
     trigger::http::Request,
     webhook::check_event_name,
 };
@@ -27,6 +27,8 @@ use crate::{
 const HEALTH_WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// The most events that the health of a connector looks at, the latest.
 const MAX_EVENTS: usize = 500;
+/// So long after a breaker would have let a call through, and none came, it says nothing of now.
+const QUIET: SignedDuration = SignedDuration::from_mins(15);
 /// The most parked events of a state that are counted.
 const MAX_PARKED: usize = 500;
 
@@ -93,7 +95,7 @@ fn seen_url(request: &Request) -> String {
 /// How a connector does.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ConnectorHealth {
-    /// `disabled`; `failing`: its latest event failed, or its breaker is not closed; `degraded`: something is dead or failed lately; else `ok`.
+    /// `disabled`; `failing`: its latest event failed, its breaker is not closed, or so many calls fail that it is about to open; `degraded`: something is dead or failed lately; else `ok`.
     status: &'static str,
     /// Its latest event, within a day.
     last_event: Option<LatestEvent>,
@@ -103,6 +105,8 @@ pub struct ConnectorHealth {
     rate: EventRate,
     /// What is parked, by state; 500 means that many or more.
     parked: BTreeMap<&'static str, usize>,
+    /// Events, its own and those of other connectors, that wait until its provider is well; 100 means that many or more.
+    waiting_for_it: usize,
     /// The circuit breaker of its outbound calls; null as long as it made none.
     breaker: Option<BreakerHealth>,
     /// How many outbound calls there may be a second, all instances together; null as long as it made none.
@@ -149,19 +153,22 @@ pub async fn health(call: &Call<'_>) -> Result<One<ConnectorHealth>> {
         document: None,
         limit: MAX_EVENTS,
     };
-    let (page, parked, governed) = tokio::try_join!(
+    let awaited = WaitsFor::Connector(name.clone());
+    let (page, parked, waiting, governed) = tokio::try_join!(
         call.services.log.list(&query, None),
         parked(call, &name),
+        call.services.parking.waiting_for(&awaited, None),
         call.services.governor.status(&name, &policy)
     )?;
     let last_event = page.items.first().map(LatestEvent::of);
     let failures: Vec<&EntrySummary> = page.items.iter().filter(|entry| entry.error_code.is_some()).collect();
     let oldest = page.items.last().filter(|_| page.next_before.is_some());
     let since = oldest.map_or(query.from, |entry| entry.received_at);
-    let breaks = governed.as_ref().is_some_and(|governed| governed.state != "closed");
-    let fails = breaks || page.items.first().is_some_and(|entry| entry.error_code.is_some());
+    let calls = governed.as_ref().map_or(Calls::Well, |governed| Calls::of(governed, &policy, now));
+    let fails = calls == Calls::Fail || page.items.first().is_some_and(|entry| entry.error_code.is_some());
     let dead = parked.get("dead").is_some_and(|count| *count > 0);
-    let status = match (enabled, fails, dead || !failures.is_empty()) {
+    let failed = dead || !failures.is_empty() || calls == Calls::SomeFail;
+    let status = match (enabled, fails, failed) {
         (false, ..) => "disabled",
         (_, true, _) => "failing",
         (_, _, true) => "degraded",
@@ -177,10 +184,33 @@ pub async fn health(call: &Call<'_>) -> Result<One<ConnectorHealth>> {
             failed: failures.len(),
         },
         parked,
+        waiting_for_it: waiting.items.len(),
         rate_per_second: governed.as_ref().map(|governed| governed.rate_per_second),
         paused_until: governed.as_ref().and_then(|governed| governed.paused_until).map(Time),
         breaker: governed.map(BreakerHealth::of),
     }))
+}
+
+/// How the outbound calls do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Calls {
+    Well,
+    SomeFail,
+    Fail,
+}
+
+impl Calls {
+    fn of(governed: &GovernorStatus, policy: &OutboundPolicy, now: Timestamp) -> Self {
+        // Nobody calls any more: what an open breaker knew is of no use.
+        let is_old = |until: Timestamp| until.saturating_add(QUIET).is_ok_and(|end| end <= now);
+        let breaks = governed.state != "closed" && !governed.open_until.is_some_and(is_old);
+        match governed.failure_percent() {
+            _ if breaks => Self::Fail,
+            Some(percent) if percent >= policy.breaker.failure_percent.into() => Self::Fail,
+            Some(1..) => Self::SomeFail,
+            _ => Self::Well,
+        }
+    }
 }
 
 /// Whose health it is.

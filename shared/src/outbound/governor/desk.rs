@@ -34,6 +34,8 @@ const FEW_FAILURES: u64 = 1;
 const RECENT: i64 = 3;
 /// The messages of a batch.
 const BATCH: u64 = 10;
+/// The calls that a message takes, more or less.
+const CALLS: u64 = 4;
 /// So many slices after the one it counted an instance still expects as many calls.
 const EXPECTED_FOR: i64 = 12;
 
@@ -268,6 +270,12 @@ impl Desk {
         may
     }
 
+    /// How much longer the breaker is open; `None` if it is closed.
+    pub fn outage(&self, now: Timestamp) -> Option<Duration> {
+        let until = self.view.as_ref()?.shared.breaker.state.until()?;
+        Some(Duration::try_from(now.duration_until(until)).unwrap_or_default())
+    }
+
     /// Why the breaker has to open, if it has to.
     fn trips(&self, now: Timestamp, policy: &OutboundPolicy) -> Option<String> {
         let view = self.view.as_ref().filter(|view| view.shared.breaker.state == State::Closed)?;
@@ -387,7 +395,8 @@ impl Desk {
         } else {
             let taken = known.and_then(|shared| shared.slices.get(&slice)).map_or(0, |counts| counts.permits);
             let free = capacity.saturating_sub(all.max(taken));
-            let part = (free / 2).max(capacity / 16);
+            // Of many that begin at once, those that come later find something too.
+            let part = (free / 2).min((capacity / 16).max(BATCH * CALLS));
             let changed = known.and_then(|shared| shared.breaker.since).map(slice_at);
             let at_once = changed.is_some_and(|changed| slice - changed <= RECENT);
             if at_once { part.min(demand.max(BATCH)) } else { part }

@@ -216,6 +216,12 @@ impl Governor {
         self.store.is_none() || self.seat(connector).desk().may_retry(self.clock.now())
     }
 
+    /// For how long no call to `connector` is let through, as far as is known here: its breaker is not closed.
+    pub fn outage(&self, connector: &str) -> Option<Duration> {
+        self.store.as_ref()?;
+        self.seat(connector).desk().outage(self.clock.now())
+    }
+
     /// Hears how an admitted call went.
     pub async fn report(&self, permit: Permit, policy: &OutboundPolicy, outcome: Outcome) {
         let Some(store) = &self.store else { return };

@@ -103,3 +103,16 @@ async fn the_first_batch_of_whoever_comes_after_a_quiet_time_is_let_through() {
     assert_eq!((batch(1, 20).await, batch(2, 10).await), (20, 10));
     fleet.assert_one_write_a_slice();
 }
+
+#[tokio::test]
+async fn of_many_that_begin_at_once_each_is_let_through_while_there_is_room() {
+    let mut fleet = Fleet::of(16).await;
+    (fleet.policy.rate.initial_per_second, fleet.policy.rate.maximum_per_second) = (200, 200);
+    for instance in 0..16 {
+        for n in 0..4 {
+            let call = fleet.call(instance, OutcomeKind::Healthy).await;
+            assert!(call.is_ok(), "call {n} of {instance}: 64 of the 1,000 of a slice");
+        }
+    }
+    fleet.assert_one_write_a_slice();
+}
