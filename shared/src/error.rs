@@ -177,7 +177,7 @@ error_codes! {
     AnswerTooLarge = "answer_too_large", Unprocessable, "The provider's answer is too large";
     /// Of the document, nothing is left to make another one of: all of it is billed, delivered or paid.
     NothingToMap = "nothing_to_map", Unprocessable, "Nothing is left to make a document of";
-    /// The address of the call is private, or not one that may be called.
+    /// The address of the call is private, or not one that may be called. The parameter `OutboundExceptions` names networks that may be.
     AddressRefused = "address_refused", Unprocessable, "The address may not be called";
     /// Where the documents live, this cannot be done; the detail says what can.
     StoreUnsupported = "store_unsupported", Unprocessable, "The document store cannot do this";

@@ -48,7 +48,9 @@ impl Measured {
     }
 
     fn shown(&self) -> impl Iterator<Item = &(String, Tally)> {
-        self.paths.iter().filter(|(name, _)| !name.starts_with(['-', '+', '>']) && !name.starts_with(API))
+        self.paths.iter().filter(|(name, _)| {
+            !name.starts_with(['-', '+']) && ![API, calls::PREFIX].iter().any(|table| name.starts_with(table))
+        })
     }
 
     fn guards(&self) -> impl Iterator<Item = (&str, &Tally)> {

@@ -110,6 +110,11 @@ pub struct Queries {
 }
 
 impl Services {
+    /// Whether documents live on a site of their own, which no read model follows.
+    pub fn documents_are_on_a_site(&self) -> bool {
+        self.read_models.is_none()
+    }
+
     /// Queries over read models, or that there are none and who to ask instead.
     pub fn queries(&self) -> Result<&Queries> {
         self.read_models.as_ref().ok_or_else(|| {

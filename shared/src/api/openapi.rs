@@ -276,6 +276,20 @@ fn not_empty(mut schema: Value) -> Value {
     schema
 }
 
+/// What a route over documents also answers where they live on a site.
+const OF_A_SITE: [ErrorCode; 10] = [
+    ErrorCode::ProviderRefused,
+    ErrorCode::StoreUnsupported,
+    ErrorCode::AddressRefused,
+    ErrorCode::AnswerTooLarge,
+    ErrorCode::BreakerOpen,
+    ErrorCode::ProviderLimited,
+    ErrorCode::ProviderUnavailable,
+    ErrorCode::OutcomeUnknown,
+    ErrorCode::OutOfTime,
+    ErrorCode::CredentialsRefused,
+];
+
 /// The failures of a route, by status.
 fn failures(route: &Route, has_body: bool, of_inputs: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
     use ErrorCode as E;
@@ -302,7 +316,7 @@ fn failures(route: &Route, has_body: bool, of_inputs: &[ErrorCode]) -> BTreeMap<
         route.access,
         Access::Read | Access::Create | Access::Write | Access::Delete | Access::Named(_) | Access::ReadOf(_)
     ) {
-        codes.extend([E::ProviderRefused, E::StoreUnsupported]);
+        codes.extend(OF_A_SITE);
     }
     codes.extend(route.failures);
     codes.extend(of_inputs);

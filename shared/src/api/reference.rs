@@ -178,6 +178,24 @@ fn the_route_reference_is_the_code() {
 }
 
 #[test]
+fn every_connector_that_the_guide_shows_is_valid() {
+    let text = read("docs/connectors.md");
+    let blocks = text.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut seen = 0;
+    for block in blocks.filter(|block| block.contains("\"scheme\"")) {
+        let mut settings: serde_json::Value = serde_json::from_str(block).unwrap();
+        let reference = settings["secrets"][0]["reference"].as_str().unwrap().to_owned();
+        // The path's, by which its secrets are called.
+        settings["name"] = reference.split('/').next().unwrap().into();
+        let settings: crate::connectors::ConnectorSettings =
+            serde_json::from_str(&settings.to_string()).unwrap();
+        settings.validate().unwrap_or_else(|error| panic!("{block}: {error:?}"));
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     for page in PAGES {
         let text = read(page);

@@ -26,7 +26,7 @@ use crate::{Error, Result, documents::DocumentKey, queue::InboundEvent};
 pub enum EventStatus {
     /// An attempt failed; the next is due.
     Retrying,
-    /// It waits in State: for a time or for a document.
+    /// It waits in State: for a time, for a document, or for a provider to be well again.
     Parked,
     /// Its attempts are used up, or it cannot succeed as things are; it can be replayed.
     Dead,

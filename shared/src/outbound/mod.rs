@@ -18,9 +18,9 @@ mod pipeline;
 #[cfg(test)]
 mod pipeline_tests;
 pub mod policy;
-pub mod rate_headers;
+mod rate_headers;
 mod record;
-pub mod retry_after;
+mod retry_after;
 pub mod transport;
 
 pub use address::Exceptions;

@@ -1,9 +1,9 @@
 //! Parking: events that wait, and events that are dead, kept whole until they are resolved.
 //!
-//! The event worker parks an event whose next attempt is further away than the queue can wait, whose parent
-//! is missing, or whose attempts are used up. A parked item stays until the event's effect happened: the
-//! transaction of the effect deletes it. Taking it out means only sending a message that names it, so a crash
-//! at any point leaves it there, and the [`Sweeper`] finds it again when it is due.
+//! The event worker parks an event whose next attempt is further away than the queue can wait, whose parent is missing,
+//! whose provider is not called because its circuit breaker is open, or whose attempts are used up. A parked item stays
+//! until the event's effect happened: the transaction of the effect deletes it. Taking it out means only sending a
+//! message that names it, so a crash at any point leaves it there, and the [`Sweeper`] finds it again when it is due.
 
 mod discard;
 pub mod dynamo;
@@ -158,7 +158,7 @@ pub trait ParkingLot: Send + Sync {
     async fn list(&self, query: &ParkedQuery) -> Result<Page<ParkedItem>>;
 }
 
-/// How long an event waits before it is dead.
+/// How long an event waits, for whatever it is, before it is dead.
 pub const MAX_WAIT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// When to look again at an event that waits for a document and was looked at `waits` times in vain: the

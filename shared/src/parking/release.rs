@@ -1,8 +1,9 @@
 //! Release: what is parked gets a message, because what it waits for has happened.
 //!
-//! Called by whoever creates documents, and by whose call a circuit breaker closes: the event worker and the API. The parked item is not touched: it goes
-//! when its effect happens, and until then the sweeper still looks at it from time to time. So a message that
-//! is sent twice, or comes to nothing, does no harm, and a release writes nothing.
+//! Called by whoever creates documents, and by the governor when a call closes a circuit breaker, in the event worker
+//! and the API. The parked item is not touched: it goes when its effect happens, and until then the sweeper still looks
+//! at it from time to time. So a message that is sent twice, or comes to nothing, does no harm, and a release writes
+//! nothing.
 
 use std::sync::Arc;
 

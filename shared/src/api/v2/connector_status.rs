@@ -235,9 +235,9 @@ async fn watched(call: &Call<'_>) -> Result<Watched> {
     }
 }
 
-/// Whether the path means the ERPNext site, and there is one: then documents have no read models.
+/// Whether the path means the ERPNext site, and there is one.
 fn is_site(call: &Call<'_>) -> Result<bool> {
-    Ok(call.param("connector")? == erpnext::CONNECTOR && call.services.read_models.is_none())
+    Ok(call.param("connector")? == erpnext::CONNECTOR && call.services.documents_are_on_a_site())
 }
 
 async fn parked(call: &Call<'_>, connector: &str) -> Result<BTreeMap<&'static str, usize>> {

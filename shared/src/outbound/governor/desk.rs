@@ -9,9 +9,10 @@ use super::{
     Outcome, OutcomeKind, Permit,
     budget::RetryTokens,
     pending::Pending,
+    permits::Permits,
     rate::Rate,
     refusal::Refusal,
-    shared::{SLICE_SECONDS, Shared, State, begin_of, bucket_of, slice_at},
+    shared::{Shared, State, begin_of, bucket_of, slice_at},
     store::{Addition, Change},
 };
 use crate::outbound::OutboundPolicy;
@@ -30,14 +31,6 @@ const SILENT_FOR: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 /// With more failures than this in the window there are no retries but those that calls have earned.
 const FEW_FAILURES: u64 = 1;
-/// So far back what all instances expected says what they expect.
-const RECENT: i64 = 3;
-/// The messages of a batch.
-const BATCH: u64 = 10;
-/// The calls that a message takes, more or less.
-const CALLS: u64 = 4;
-/// So many slices after the one it counted an instance still expects as many calls.
-const EXPECTED_FOR: i64 = 12;
 
 /// What an instance remembers.
 #[derive(Debug, Default)]
@@ -45,7 +38,6 @@ pub struct Desk {
     view: Option<View>,
     writes: Writes,
     permits: Permits,
-    asked: Asked,
     pending: Pending,
     tokens: RetryTokens,
     /// Until when the provider wants to be left alone, as this instance was told.
@@ -63,23 +55,10 @@ struct View {
     silent_since: Option<Timestamp>,
 }
 
-#[derive(Debug, Default)]
-struct Permits {
-    slice: i64,
-    left: u64,
-    /// How many there were.
-    share: Option<u64>,
-    /// How many calls were expected in the slice.
-    demand: u64,
-}
-
-/// Calls that were wanted.
-#[derive(Debug, Default)]
-struct Asked {
-    slice: i64,
-    count: u64,
-    /// In the last slice that had any, before this one.
-    before: Option<(i64, u64)>,
+impl View {
+    fn is_stale(&self, now: Timestamp) -> bool {
+        self.at + FRESH <= now
+    }
 }
 
 /// What becomes of a call that is wanted.
@@ -140,66 +119,83 @@ impl Desk {
     pub fn decide(&mut self, connector: &str, now: Timestamp, policy: &OutboundPolicy) -> Decision {
         let decision = self.look(connector, now, policy);
         if !matches!(decision, Decision::Ask(_)) {
-            self.asked.one(slice_at(now));
+            self.permits.call_wanted(slice_at(now));
         }
         decision
     }
 
     fn look(&mut self, connector: &str, now: Timestamp, policy: &OutboundPolicy) -> Decision {
-        let slice = slice_at(now);
-        let slice_ends = begin_of(slice + 1);
         let Some(view) = &self.view else { return Decision::Ask(Need::Read) };
-        let (breaker, stale) = (view.shared.breaker, view.at + FRESH <= now);
-        let permit =
-            |probe| Permit { connector: connector.to_owned(), generation: breaker.generation, slice, probe };
-        match breaker.state {
+        let generation = view.shared.breaker.generation;
+        let stale = view.is_stale(now);
+        let withheld = self
+            .by_breaker(view, now)
+            .or_else(|| self.by_pause(view, now))
+            .or_else(|| self.trips(now, policy).map(|_| Decision::Ask(Need::Trip)))
+            .or_else(|| self.by_rate(view, now, policy))
+            .or_else(|| stale.then_some(Decision::Ask(Need::Read)));
+        withheld.unwrap_or_else(|| {
+            self.permits.take();
+            let connector = connector.to_owned();
+            Decision::Admit(Permit { connector, generation, slice: slice_at(now), probe: false })
+        })
+    }
+
+    /// What the breaker has to say to a call, unless it is closed.
+    fn by_breaker(&self, view: &View, now: Timestamp) -> Option<Decision> {
+        let slice = slice_at(now);
+        Some(match view.shared.breaker.state {
             State::Open { until } if now < until => {
-                return Decision::Refuse(Refusal::broken(now.duration_until(until)));
+                Decision::Refuse(Refusal::broken(now.duration_until(until)))
             }
-            State::HalfOpen { until } if now < until && !stale => {
-                return Decision::Refuse(Refusal::broken(FRESH));
+            State::HalfOpen { until } if now < until && !view.is_stale(now) => {
+                Decision::Refuse(Refusal::broken(FRESH))
             }
-            _ if view.at + REMEMBERED <= now => return Decision::Ask(Need::Read),
-            State::HalfOpen { until } if now < until => return Decision::Ask(Need::Read),
-            State::Open { .. } | State::HalfOpen { .. } if !self.writes.none_in(slice) => {
-                return Decision::Refuse(Refusal::broken(now.duration_until(slice_ends)));
-            }
-            State::Open { .. } | State::HalfOpen { .. } if stale => return Decision::Ask(Need::Read),
-            State::Open { .. } | State::HalfOpen { .. } => return Decision::Ask(Need::Probe),
-            State::Closed => {}
-        }
+            _ if view.at + REMEMBERED <= now => Decision::Ask(Need::Read),
+            State::HalfOpen { until } if now < until => Decision::Ask(Need::Read),
+            State::Closed => return None,
+            _ if !self.writes.none_in(slice) => Decision::Refuse(Refusal::broken(until_end_of(slice, now))),
+            _ if view.is_stale(now) => Decision::Ask(Need::Read),
+            _ => Decision::Ask(Need::Probe),
+        })
+    }
+
+    /// What becomes of a call while the provider wants to be left alone.
+    fn by_pause(&self, view: &View, now: Timestamp) -> Option<Decision> {
         let paused_until = self.paused_until.max(view.shared.paused_until());
-        if now.as_second() < paused_until {
-            if self.pending.pause.is_some() && self.writes.none_in(slice) {
-                return Decision::Ask(Need::Write);
-            }
-            let left = SignedDuration::from_secs(paused_until - now.as_second());
-            return Decision::Refuse(Refusal::paused(left));
+        if now.as_second() >= paused_until {
+            return None;
         }
-        if self.trips(now, policy).is_some() {
-            return Decision::Ask(Need::Trip);
+        // The others are to hear of it.
+        if self.pending.pause.is_some() && self.writes.none_in(slice_at(now)) {
+            return Some(Decision::Ask(Need::Write));
         }
-        if self.permits.slice != slice || self.permits.left == 0 {
-            let taken = view.shared.slices.get(&slice).map_or(0, |counts| counts.permits);
-            let none_left = taken >= view.shared.rate(slice, &policy.rate).capacity();
-            if none_left || !self.writes.none_in(slice) {
-                // What is being written may bring permits for this call too.
-                if self.writes.under_way {
-                    return Decision::Ask(Need::Write);
-                }
-                return Decision::Refuse(Refusal::used_up(now.duration_until(slice_ends)));
-            }
-            // Whether what is reported late is news, and whether nobody else needs what this one does not need
-            // for sure, only what is known now can tell.
-            let demand = self.demand(slice);
-            let unsure = self.pending.has_late(slice) || self.wanted(slice, demand, policy) > demand;
-            return Decision::Ask(if stale && unsure { Need::Read } else { Need::Write });
+        let left = SignedDuration::from_secs(paused_until - now.as_second());
+        Some(Decision::Refuse(Refusal::paused(left)))
+    }
+
+    /// What becomes of a call for which there is no permit.
+    fn by_rate(&self, view: &View, now: Timestamp, policy: &OutboundPolicy) -> Option<Decision> {
+        let slice = slice_at(now);
+        if self.permits.any_in(slice) {
+            return None;
         }
-        if stale {
-            return Decision::Ask(Need::Read);
+        let taken = view.shared.slices.get(&slice).map_or(0, |counts| counts.permits);
+        let none_left = taken >= view.shared.rate(slice, &policy.rate).capacity();
+        if none_left || !self.writes.none_in(slice) {
+            // What is being written may bring permits for this call too.
+            return Some(if self.writes.under_way {
+                Decision::Ask(Need::Write)
+            } else {
+                Decision::Refuse(Refusal::used_up(until_end_of(slice, now)))
+            });
         }
-        self.permits.left -= 1;
-        Decision::Admit(permit(false))
+        // Whether what is reported late is news, and whether nobody else needs what this one does not need
+        // for sure, only what is known now can tell.
+        let demand = self.permits.demand(slice);
+        let more = self.permits.to_ask_for(slice, demand, Some(&view.shared), &policy.rate) > demand;
+        let unsure = self.pending.has_late(slice) || more;
+        Some(Decision::Ask(if view.is_stale(now) && unsure { Need::Read } else { Need::Write }))
     }
 
     /// Hears how a call went; what the store has to be told at once, if anything.
@@ -213,8 +209,8 @@ impl Desk {
         let slice = slice_at(now);
         let settle = |end| permit.probe.then_some(Need::Settle { generation: permit.generation, end });
         if outcome.kind == OutcomeKind::Unsent {
-            if !permit.probe && permit.slice == self.permits.slice {
-                self.permits.left += 1;
+            if !permit.probe {
+                self.permits.give_back(permit.slice);
             }
             return settle(ProbeEnd::Unsent);
         }
@@ -247,7 +243,7 @@ impl Desk {
             (OutcomeKind::Limited(None), _) | (_, Some(_)) => None,
             _ => return false,
         };
-        self.permits.left /= 2;
+        self.permits.halve();
         let rate = self.rate(slice, policy);
         self.pending.limited(slice, rate);
         if let Some(wait) = wait {
@@ -279,22 +275,9 @@ impl Desk {
     /// Why the breaker has to open, if it has to.
     fn trips(&self, now: Timestamp, policy: &OutboundPolicy) -> Option<String> {
         let view = self.view.as_ref().filter(|view| view.shared.breaker.state == State::Closed)?;
-        let policy = &policy.breaker;
-        let mut health = view.shared.health(slice_at(now), policy);
+        let mut health = view.shared.health(slice_at(now), &policy.breaker);
         health += self.pending.health(view.shared.breaker.generation);
-        if health.calls < u64::from(policy.minimum_calls) {
-            return None;
-        }
-        let reached =
-            |count: u64, percent: u32| count > 0 && count * 100 >= health.calls * u64::from(percent);
-        let window = policy.window_seconds;
-        if reached(health.failed, policy.failure_percent) {
-            Some(format!("{} of {} calls failed within {window} s", health.failed, health.calls))
-        } else if reached(health.slow, policy.slow_call_percent) {
-            Some(format!("{} of {} calls were slow within {window} s", health.slow, health.calls))
-        } else {
-            None
-        }
+        health.breach(&policy.breaker)
     }
 
     /// What to ask of the store for `need`; nothing if there is no need any more.
@@ -347,8 +330,9 @@ impl Desk {
 
     fn addition(&mut self, now: Timestamp, policy: &OutboundPolicy) -> Addition {
         let slice = slice_at(now);
-        let demand = self.demand(slice);
-        let permits = self.wanted(slice, demand, policy);
+        let demand = self.permits.demand(slice);
+        let known = self.view.as_ref().map(|view| &view.shared);
+        let permits = self.permits.to_ask_for(slice, demand, known, &policy.rate);
         self.writes.note(slice);
         let mut addition = Addition { slice, permits, demand, ..Addition::default() };
         let generation = self.view.as_ref().map_or(0, |view| view.shared.breaker.generation);
@@ -356,7 +340,7 @@ impl Desk {
         let rate = self.rate(slice, policy);
         self.pending.report(&mut addition, rate);
         if let Some((view, seen)) = self.view.as_ref().and_then(|view| Some((view, view.seen?))) {
-            tidy(&mut addition, &view.shared, slice_at(seen), now, policy);
+            addition.tidy(&view.shared, slice_at(seen), now, policy);
         }
         addition
     }
@@ -365,43 +349,6 @@ impl Desk {
     fn rate(&self, slice: i64, policy: &OutboundPolicy) -> u64 {
         let known = self.view.as_ref().map(|view| view.shared.rate(slice, &policy.rate));
         known.unwrap_or_else(|| Rate::initial(&policy.rate)).milli
-    }
-
-    /// How many calls are to be expected: half as many again as there were wanted lately.
-    fn demand(&self, slice: i64) -> u64 {
-        let now = (self.asked.slice == slice).then_some(self.asked.count);
-        let last = if self.asked.slice == slice {
-            self.asked.before
-        } else {
-            Some((self.asked.slice, self.asked.count))
-        };
-        let last = last.filter(|(at, _)| (slice - at).abs() <= EXPECTED_FOR).map_or(0, |(_, count)| count);
-        (last + last.div_ceil(2)).max(now.unwrap_or(0) + 1)
-    }
-
-    /// How many permits to ask for, once and for the whole slice: what is expected to be needed, at most this one's
-    /// part of what there is. Where all instances together need less, its part of three quarters: calls come in
-    /// batches. Who comes anew has no part yet, and takes half of what nobody has or expects to need; when the
-    /// breaker has just closed all come anew at once, and each is content with a batch's.
-    fn wanted(&self, slice: i64, demand: u64, policy: &OutboundPolicy) -> u64 {
-        let known = self.view.as_ref().map(|view| &view.shared);
-        let capacity = known.map_or(demand, |shared| shared.rate(slice, &policy.rate).capacity());
-        // The last slice may have been seen in the middle.
-        let lately = known.into_iter().flat_map(|shared| shared.slices.range(slice - RECENT..=slice));
-        let all = lately.map(|(_, counts)| counts.demand).max().unwrap_or_default();
-        let own = self.permits.demand;
-        let wanted = if own > 0 && all > 0 && (slice - RECENT..=slice).contains(&self.permits.slice) {
-            demand.min((capacity * own).div_ceil(all)).max(capacity * own * 3 / all / 4)
-        } else {
-            let taken = known.and_then(|shared| shared.slices.get(&slice)).map_or(0, |counts| counts.permits);
-            let free = capacity.saturating_sub(all.max(taken));
-            // Of many that begin at once, those that come later find something too.
-            let part = (free / 2).min((capacity / 16).max(BATCH * CALLS));
-            let changed = known.and_then(|shared| shared.breaker.since).map(slice_at);
-            let at_once = changed.is_some_and(|changed| slice - changed <= RECENT);
-            if at_once { part.min(demand.max(BATCH)) } else { part }
-        };
-        wanted.clamp(1, capacity)
     }
 
     /// Takes in what the store knows, as of `at`.
@@ -418,12 +365,7 @@ impl Desk {
         let capacity = shared.rate(addition.slice, &policy.rate).capacity();
         let share = capacity.saturating_sub(before).min(addition.permits);
         let slice = addition.slice;
-        if self.permits.slice != slice {
-            self.permits = Permits { slice, ..Permits::default() };
-        }
-        self.permits.left += share;
-        self.permits.demand += addition.demand;
-        self.permits.share = Some(self.permits.share.unwrap_or_default() + share);
+        self.permits.granted(addition, share);
         let percent = policy.retry.budget_percent;
         let well = shared.health(slice, &policy.breaker).failed <= FEW_FAILURES;
         let first = well && before == 0 && taken > 0;
@@ -456,7 +398,7 @@ impl Desk {
         }
         self.writes.undo();
         let slice = slice_at(at);
-        self.asked.one(slice);
+        self.permits.call_wanted(slice);
         Some(Permit { connector: connector.to_owned(), generation: change.seen + 1, slice, probe: true })
     }
 
@@ -477,11 +419,7 @@ impl Desk {
             Request::Read => None,
             Request::Add(addition) => {
                 self.pending.give_back(addition);
-                if self.permits.slice != addition.slice {
-                    let share = self.permits.share.unwrap_or_else(|| policy.rate.initial_per_second.into());
-                    let left = share.max(1);
-                    self.permits = Permits { slice: addition.slice, left, share: Some(left), demand: 0 };
-                }
+                self.permits.alone(addition.slice, &policy.rate);
                 None
             }
             Request::Change(change) if is_claim(change) && silent_for < SILENT_FOR => None,
@@ -524,40 +462,13 @@ impl Writes {
     }
 }
 
-impl Asked {
-    fn one(&mut self, slice: i64) {
-        if self.slice != slice {
-            self.before = Some((self.slice, self.count)).filter(|(_, count)| *count > 0);
-            (self.slice, self.count) = (slice, 0);
-        }
-        self.count += 1;
-    }
-}
-
-/// Settles a rate, and takes away what nobody needs any more, as far as `shared` shows, which was seen in the
-/// slice `seen`.
-fn tidy(addition: &mut Addition, shared: &Shared, seen: i64, now: Timestamp, policy: &OutboundPolicy) {
-    // Counts of a slice come in until the end of the next one, and a write may take as long: what was seen in a
-    // slice is complete up to three before.
-    let settled = shared.settled().map(|(slice, _)| slice);
-    if settled.is_none_or(|slice| slice < seen - 2) {
-        addition.settled = Some((seen - 2, shared.rate(seen - 2, &policy.rate)));
-    }
-    if let Some(settled) = settled {
-        addition.old_slices = shared.slices.range(..settled).map(|(slice, _)| *slice).collect();
-    }
-    let window = i64::from(policy.breaker.window_seconds) / SLICE_SECONDS;
-    let old = |(generation, begin): &(u64, i64)| {
-        *generation != shared.breaker.generation || *begin < addition.slice - window
-    };
-    addition.old_buckets =
-        shared.buckets.keys().copied().filter(|bucket| *bucket != addition.bucket && old(bucket)).collect();
-    addition.old_pauses = shared.pauses.iter().copied().filter(|until| *until <= now.as_second()).collect();
-}
-
 /// Whether `change` is the claim to be the one that tries.
 fn is_claim(change: &Change) -> bool {
     matches!(change.to, State::HalfOpen { .. })
+}
+
+fn until_end_of(slice: i64, now: Timestamp) -> SignedDuration {
+    now.duration_until(begin_of(slice + 1))
 }
 
 fn seconds_after(now: Timestamp, seconds: u32) -> Timestamp {

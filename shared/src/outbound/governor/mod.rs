@@ -37,6 +37,7 @@ mod budget;
 mod desk;
 pub mod dynamo;
 mod pending;
+mod permits;
 mod rate;
 mod refusal;
 mod shared;

@@ -125,6 +125,25 @@ impl AddAssign for Health {
     }
 }
 
+impl Health {
+    /// Why a breaker opens by this, if it does.
+    pub fn breach(self, policy: &BreakerPolicy) -> Option<String> {
+        let Self { calls, failed, slow } = self;
+        if calls < u64::from(policy.minimum_calls) {
+            return None;
+        }
+        let reached = |count: u64, percent: u32| count > 0 && count * 100 >= calls * u64::from(percent);
+        let window = policy.window_seconds;
+        if reached(failed, policy.failure_percent) {
+            Some(format!("{failed} of {calls} calls failed within {window} s"))
+        } else if reached(slow, policy.slow_call_percent) {
+            Some(format!("{slow} of {calls} calls were slow within {window} s"))
+        } else {
+            None
+        }
+    }
+}
+
 impl Shared {
     /// The rate in `slice`. Counts of earlier slices decide, on from the newest rate that is settled.
     pub fn rate(&self, slice: i64, policy: &RatePolicy) -> Rate {

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::{
     rate::Rate,
-    shared::{Health, Shared, State},
+    shared::{Health, SLICE_SECONDS, Shared, State},
 };
-use crate::Result;
+use crate::{Result, outbound::OutboundPolicy};
 
 /// What an instance adds: permits that it takes, and what it has to report. It changes nothing that another
 /// instance may have written, so it needs no condition and meets nobody.
@@ -100,6 +100,29 @@ pub trait GovernorStore: Send + Sync {
 
     /// The last changes, newest first, at most [`HISTORY`].
     async fn history(&self, connector: &str) -> Result<Vec<Passage>>;
+}
+
+impl Addition {
+    /// Settles a rate, and takes away what nobody needs any more, as far as `shared` shows, which was seen in the
+    /// slice `seen`.
+    pub(super) fn tidy(&mut self, shared: &Shared, seen: i64, now: Timestamp, policy: &OutboundPolicy) {
+        // Counts of a slice come in until the end of the next one, and a write may take as long: what was seen in a
+        // slice is complete up to three before.
+        let settled = shared.settled().map(|(slice, _)| slice);
+        if settled.is_none_or(|slice| slice < seen - 2) {
+            self.settled = Some((seen - 2, shared.rate(seen - 2, &policy.rate)));
+        }
+        if let Some(settled) = settled {
+            self.old_slices = shared.slices.range(..settled).map(|(slice, _)| *slice).collect();
+        }
+        let window = i64::from(policy.breaker.window_seconds) / SLICE_SECONDS;
+        let old = |(generation, begin): &(u64, i64)| {
+            *generation != shared.breaker.generation || *begin < self.slice - window
+        };
+        self.old_buckets =
+            shared.buckets.keys().copied().filter(|bucket| *bucket != self.bucket && old(bucket)).collect();
+        self.old_pauses = shared.pauses.iter().copied().filter(|until| *until <= now.as_second()).collect();
+    }
 }
 
 impl Shared {

@@ -1,4 +1,4 @@
-//! Instances whose clocks differ, or that the table does not answer.
+//! Instances whose clocks differ, that the table does not answer, or that begin after a quiet time or all at once.
 
 use std::sync::atomic::Ordering::Relaxed;
 
