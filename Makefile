@@ -77,7 +77,7 @@ bench: venv ## Time, AWS cost, start-up and throughput, as in docs/benchmarks.md
 
 check-erpnext: ## Try what an ERPNext site can do (URL=, KEY=, SECRET=; WRITE=1, SUBMIT=1, SETUP=DocType,…)
 	@cargo build --quiet --workspace --bin check-erpnext
-	@target/debug/check-erpnext
+	@$${CARGO_TARGET_DIR:-target}/debug/check-erpnext
 
 preflight:
 	@$(PYTHON) local/preflight.py
