@@ -12,8 +12,8 @@ use super::{
     dynamo::Entry,
 };
 use crate::{
-    Result,
-    erpnext::{Exception, ID_FIELD, Map, SiteQuery},
+    Error, ErrorCode, Result,
+    erpnext::{Exception, ID_FIELD, Map, SiteError, SiteQuery},
 };
 
 impl ErpnextDocuments {
@@ -47,7 +47,15 @@ impl ErpnextDocuments {
             limit: 1,
             ..SiteQuery::default()
         };
-        let rows = self.site.list(&query).await?;
+        let rows = match self.site.list(&query).await {
+            // Someone has removed the fields. What is remembered of them is not what to go by.
+            Err(SiteError::Refused(no)) if no.is_of_field(ID_FIELD) => {
+                self.site.forget_prepared(doctype.as_str());
+                let detail = format!("{doctype} has no field {ID_FIELD} any more");
+                return Err(Error::new(ErrorCode::ProviderUnavailable, detail).retry_after(1));
+            }
+            rows => rows?,
+        };
         let Some(name) = rows.first().and_then(|row| row.get("name")?.as_str()) else { return Ok(None) };
         Ok(self.site.get(doctype.as_str(), name).await?)
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Error, ErrorCode, Result,
-    erpnext::{Map, SiteQuery},
+    erpnext::{Map, SiteQuery, time::SiteZone},
     outbound::Repeat,
 };
 
@@ -102,14 +102,12 @@ impl ErpnextDocuments {
         taken: &[Map],
     ) -> Result<Option<Map>> {
         let doctype = doctype(write);
-        let since = since.saturating_sub(CLOCK_SKEW).unwrap_or(since);
+        let since =
+            earliest(&self.site.time_zone().await?, since.saturating_sub(CLOCK_SKEW).unwrap_or(since));
         let mut query = SiteQuery {
             doctype: doctype.as_str().to_owned(),
             fields: vec!["*".to_owned()],
-            filters: vec![
-                json!(["owner", "=", self.site.user().await?]),
-                json!(["creation", ">=", self.site.time_zone().await?.text(since)]),
-            ],
+            filters: vec![json!(["owner", "=", self.site.user().await?]), json!(["creation", ">=", since])],
             order_by: "creation asc".to_owned(),
             limit: CANDIDATES_A_PAGE,
             ..SiteQuery::default()
@@ -174,6 +172,14 @@ impl ErpnextDocuments {
     }
 }
 
+/// The least local time that something made within the hour after `since` may have. Where the clocks are set back
+/// meanwhile, that is before the local time of `since`.
+fn earliest(zone: &SiteZone, since: Timestamp) -> String {
+    let hour = SignedDuration::from_hours(1);
+    let (now, later) = (zone.text(since), zone.text(since.saturating_add(hour).unwrap_or(since)));
+    if later > now { now } else { zone.text(since.saturating_sub(hour).unwrap_or(since)) }
+}
+
 /// The error of an attempt that finds another one's claim.
 fn under_way(token: &Token, now: Timestamp, until: Timestamp) -> Error {
     let wait = u64::try_from(until.duration_since(now).as_secs()).unwrap_or(0).max(1);
@@ -181,5 +187,21 @@ fn under_way(token: &Token, now: Timestamp, until: Timestamp) -> Error {
         Token::Request { .. } => in_flight().retry_after(wait),
         _ => Error::new(ErrorCode::OutcomeUnknown, "another attempt to create the document may be under way")
             .retry_after(wait),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_in_the_hour_that_comes_twice_is_looked_for_in_both() {
+        let zone = SiteZone::named("Europe/Berlin").unwrap();
+        let earliest = |since: &str| earliest(&zone, since.parse().unwrap());
+        assert_eq!(earliest("2026-10-24T00:30:00Z"), "2026-10-24 02:30:00");
+        // At 3:00 of summer, it is 2:00 again.
+        assert_eq!(earliest("2026-10-25T00:58:00Z"), "2026-10-25 01:58:00");
+        assert_eq!(earliest("2026-10-25T01:02:00Z"), "2026-10-25 02:02:00");
+        assert_eq!(earliest("2026-03-29T00:58:00Z"), "2026-03-29 01:58:00");
     }
 }

@@ -188,3 +188,15 @@ async fn doctypes_with_and_without_the_fields_are_not_created_together() {
     rig.store.commit(commit()).await.unwrap();
     assert_eq!(rig.server.count("Contract Note"), 2);
 }
+
+#[tokio::test]
+async fn fields_that_someone_removed_are_noticed_where_they_are_looked_for() {
+    let rig = Rig::prepared().await;
+    assert_eq!(rig.note("N").await, None);
+    rig.server.register(SiteDocType::prompt("Contract Note"));
+    let noticed = rig.store.read(&key("N")).await.unwrap_err();
+    assert!(noticed.is_transient(), "{noticed}: an event is tried again");
+    assert_eq!(rig.note("N").await, None);
+    rig.store.commit(of_event("evt_1", put(None, "N", json!({ "a": 1 })))).await.unwrap();
+    assert_eq!(rig.status("evt_1").await, Some(EventStatus::Done));
+}
