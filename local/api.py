@@ -13,6 +13,10 @@ from console import Failure
 TIMEOUT_SECONDS = 30
 
 
+class Silence(Failure):
+    """No answer at all."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back."""
@@ -83,13 +87,14 @@ class Api:
 def send(method: str, url: str, headers: dict[str, str], data: bytes | None) -> Answer:
     """One request with exactly these headers (urllib would add a content type; Frappe sends none)."""
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=TIMEOUT_SECONDS)
     try:
         connection.request(method, urllib.parse.urlunsplit(("", "", *parts[2:4], "")), body=data, headers=headers)
         answer = connection.getresponse()
         return Answer(answer.status, parsed(answer.read()))
     except (OSError, http.client.HTTPException) as error:
-        raise Failure(f"{url} does not answer ({error}).") from error
+        raise Silence(f"{url} does not answer ({error}).") from error
     finally:
         connection.close()
 

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use causeway::{
     documents::Stored,
-    queue::{InboundEvent, Message},
+    queue::{InboundEvent, Message, Travels},
     trigger::{
         http::Request,
         queue::{Task, Trigger},

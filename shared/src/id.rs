@@ -22,6 +22,8 @@ pub enum IdKind {
     ApiKey,
     /// A change of a document that a read model could not follow.
     Change,
+    /// A bulk transaction.
+    Job,
 }
 
 impl IdKind {
@@ -30,6 +32,7 @@ impl IdKind {
             Self::Event => "evt_",
             Self::ApiKey => "key_",
             Self::Change => "chg_",
+            Self::Job => "job_",
         }
     }
 

@@ -134,33 +134,39 @@ async fn create(client: &Client, table: &str, keys: &[&str], indexes: &[Index<'_
 }
 
 /// A queue in memory.
-#[derive(Default)]
-pub struct MemoryQueue {
-    pub sent: Mutex<Vec<Message>>,
+pub struct MemoryQueue<M = Message> {
+    pub sent: Mutex<Vec<M>>,
     pub hidden: Mutex<Vec<(String, Duration)>>,
     pub deleted: Mutex<Vec<String>>,
     pub down: AtomicBool,
 }
 
-impl MemoryQueue {
+impl<M> Default for MemoryQueue<M> {
+    fn default() -> Self {
+        let (sent, hidden, deleted) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { sent, hidden, deleted, down: AtomicBool::new(false) }
+    }
+}
+
+impl<M> MemoryQueue<M> {
     /// What was sent since the last call.
-    pub fn take(&self) -> Vec<Message> {
+    pub fn take(&self) -> Vec<M> {
         std::mem::take(&mut self.sent.lock().unwrap())
     }
 }
 
 #[async_trait]
-impl Queue for MemoryQueue {
-    async fn send(&self, message: &Message) -> Result<()> {
+impl<M: Travels> Queue<M> for MemoryQueue<M> {
+    async fn send(&self, message: &M) -> Result<()> {
         self.send_all(std::slice::from_ref(message)).await
     }
 
-    async fn send_all(&self, messages: &[Message]) -> Result<()> {
+    async fn send_all(&self, messages: &[M]) -> Result<()> {
         if self.down.load(Ordering::Relaxed) {
             return Err(Error::unavailable("SQS", "told to fail"));
         }
         // As the real one: a message goes through its text.
-        let sent = messages.iter().map(|message| Message::decode(&message.encode().unwrap()).unwrap());
+        let sent = messages.iter().map(|message| M::decode(&message.encode().unwrap()).unwrap());
         self.sent.lock().unwrap().extend(sent);
         Ok(())
     }

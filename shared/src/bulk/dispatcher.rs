@@ -153,6 +153,6 @@ impl Dispatcher {
 }
 
 /// The message that takes `job` on.
-pub fn message(job: &Job) -> BulkMessage {
+pub(super) fn message(job: &Job) -> BulkMessage {
     BulkMessage::Job { job: job.id.clone(), user: job.user.clone() }
 }

@@ -21,9 +21,11 @@ pub mod pairs;
 mod record;
 mod request;
 mod store;
+mod sweep;
+mod transactions;
 
 pub use chunk_worker::{ChunkWorker, Disposition};
-pub use dispatcher::{Dispatcher, Pace, message};
+pub use dispatcher::{Dispatcher, Pace};
 pub use job::{Done, Job, JobStatus, KEPT};
 pub use lane::{ChunkId, Lane};
 pub use maker::{BuiltInMaker, Maker, Order, SiteMaker, Sources};
@@ -31,3 +33,8 @@ pub use message::BulkMessage;
 pub use record::{Chunk, Ended, FailedRecord, MAX_ATTEMPTS, MAX_CHUNK, Outcome, Record};
 pub use request::{BulkRequest, MAX_RECORDS, MAX_REQUEST_BYTES};
 pub use store::{BulkStore, Claim, Claimed, Creation, JobQuery, SeenLane};
+pub use sweep::BulkSweeper;
+pub use transactions::{Accepted, BulkTransactions, RecordLine, RecordQuery, RecordStatus};
+
+#[cfg(test)]
+mod tests;

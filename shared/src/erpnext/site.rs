@@ -236,6 +236,12 @@ impl Site {
         Ok(self.send(&request).await?.shift_remove("message").unwrap_or_default())
     }
 
+    /// What a method that is called by GET returns, null if nothing: whatever it wrote, the site undoes.
+    pub async fn ask(&self, method: &str, args: &[(&'static str, &str)]) -> Result<Value, SiteError> {
+        let request = SiteRequest::question(method, args).map_err(unsent)?;
+        Ok(self.send(&request).await?.shift_remove("message").unwrap_or_default())
+    }
+
     /// The site's zone, asked for once.
     pub async fn time_zone(&self) -> Result<SiteZone, SiteError> {
         let zone = self.zone.get_or_try_init(|| async {

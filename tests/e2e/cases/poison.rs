@@ -2,7 +2,7 @@
 
 use causeway::{
     id::{IdKind, derive},
-    queue::{Body, InboundEvent, Message},
+    queue::{Body, InboundEvent, Message, Travels},
 };
 use serde_json::json;
 
