@@ -171,6 +171,7 @@ async fn several_documents_are_created_together_or_not_at_all() {
         writes: vec![order("PO-1"), order("PO-2"), third],
         event: None,
         receipt: None,
+        work: None,
     };
     let with_event = |commit: Commit| Commit { event: of_event("evt_1", order("-")).event, ..commit };
     let bad = Write {
