@@ -22,7 +22,7 @@ CAUSEWAY := .venv/bin/python local/causeway.py
 CHECKS := .venv/bin/python local/checks.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean status deploy seed tour logs replay-dead watch test lint unit e2e bench check-erpnext preflight venv venv-dev ci-deps
+.PHONY: help up down clean status deploy seed tour tour-bulk logs replay-dead watch test lint unit e2e bench check-erpnext preflight venv venv-dev ci-deps
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ seed: venv ## Put secrets and connector settings into the running stack
 
 tour: venv ## Send real signed webhooks to the running stack and show what becomes of them
 	@$(CAUSEWAY) tour
+
+tour-bulk: venv ## Turn 1,000 Sales Orders into Sales Invoices on the running stack, with failures and a retry
+	@$(CAUSEWAY) tour-bulk
 
 logs: venv ## What the functions logged in the last 15 minutes
 	@$(CAUSEWAY) logs

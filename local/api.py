@@ -68,9 +68,9 @@ class Api:
         """PUT of a JSON body."""
         return self._call("PUT", path, {}, body)
 
-    def post(self, *path: str) -> Answer:
-        """POST without a body."""
-        return self._call("POST", path, {}, {})
+    def post(self, *path: str, body: Any = None) -> Answer:
+        """POST of a JSON body, an empty object where there is none."""
+        return self._call("POST", path, {}, {} if body is None else body)
 
     def _call(self, method: str, path: tuple[str, ...], query: dict[str, str], body: Any) -> Answer:
         url = "/".join([self.url, *(urllib.parse.quote(part, safe="") for part in path)])

@@ -26,6 +26,7 @@ import replay
 import seed
 import stack
 import tour
+import tour_bulk
 from api import Api
 from console import Failure, Phases, bold, say
 from stack import REPO, Stack
@@ -145,6 +146,15 @@ def show_tour(options: argparse.Namespace) -> None:
     tour.print_next_steps(variables, options.env_file)
 
 
+def show_bulk(options: argparse.Namespace) -> None:
+    """Turns 1,000 Sales Orders into Sales Invoices, and shows how."""
+    running(options)
+    variables = environment.read(options.env_file)
+    if site := seed.site_of(variables):
+        raise Failure(f"The tour makes documents, and they would be made on {site}; it is for the built-in store.")
+    tour_bulk.run(variables)
+
+
 def show_logs(options: argparse.Namespace) -> None:
     """Shows what the functions logged lately."""
     logs.run(running(options), options.minutes)
@@ -233,6 +243,7 @@ COMMANDS = {
     "deploy": redeploy,
     "seed": seed_again,
     "tour": show_tour,
+    "tour-bulk": show_bulk,
     "logs": show_logs,
     "replay-dead": replay_dead,
 }
