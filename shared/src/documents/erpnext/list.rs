@@ -169,6 +169,11 @@ impl Asked {
     }
 }
 
+/// `filters` that all hold as conditions of a list; those of times are not among them.
+pub(super) fn conditions(filters: &Filters) -> Result<Vec<Value>> {
+    Asked::new(filters, None).map(|asked| asked.all)
+}
+
 fn is_time(field: &str) -> bool {
     matches!(field, "modified" | "creation")
 }

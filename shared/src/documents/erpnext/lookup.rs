@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{
-    super::{Applied, DocType, Document, DocumentKey, Stored},
+    super::{Applied, DocType, Document, DocumentKey, Stored, Work},
     ErpnextDocuments,
     document::{Mark, document_of},
     dynamo::Entry,
+    token::Token,
 };
 use crate::{
     Error, ErrorCode, Result,
@@ -36,6 +37,19 @@ impl ErpnextDocuments {
             },
             _ => Ok(None),
         }
+    }
+
+    /// The document of `doctype` that was created for `work`.
+    pub(super) async fn made_for(&self, doctype: &DocType, work: &Work) -> Result<Option<Document>> {
+        let token = Token::of_work(work)?;
+        if !self.is_prepared(doctype).await? {
+            let asked = DocumentKey::new(doctype.as_str(), work.id.as_str())?;
+            return self.made_unprepared(&asked, &token).await;
+        }
+        let Some(map) = self.by_id(doctype, &work.id).await? else { return Ok(None) };
+        let is_ours = Mark::of(&map).is_some_and(|mark| mark.shows(&token));
+        let document = self.document(doctype, map).await?;
+        Ok(is_ours.then_some(document))
     }
 
     /// The document that carries `id`, of a prepared DocType.

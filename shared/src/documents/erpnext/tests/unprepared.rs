@@ -177,12 +177,13 @@ async fn doctypes_with_and_without_the_fields_are_not_created_together() {
     let rig = Rig::unprepared().await;
     rig.server.prepare("Sales Order");
     let writes = vec![order("PO-1"), put(None, "N", json!({}))];
-    let refused = rig.store.commit(Commit { writes, event: None, receipt: None }).await.unwrap_err();
+    let refused =
+        rig.store.commit(Commit { writes, event: None, receipt: None, work: None }).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::StoreUnsupported);
     let both = || vec![put(None, "A", json!({})), put(None, "B", json!({}))];
     let commit = || Commit {
         event: of_event("evt_1", order("-")).event,
-        ..Commit { writes: both(), event: None, receipt: None }
+        ..Commit { writes: both(), event: None, receipt: None, work: None }
     };
     rig.server.fault(Fault::new(Fate::DropAfter).method("POST").path("insert_many").once());
     rig.store.commit(commit()).await.unwrap();

@@ -171,6 +171,7 @@ async fn several_documents_are_created_together_or_not_at_all() {
         writes: vec![order("PO-1"), order("PO-2"), third],
         event: None,
         receipt: None,
+        work: None,
     };
     let with_event = |commit: Commit| Commit { event: of_event("evt_1", order("-")).event, ..commit };
     let bad = Write {
@@ -199,7 +200,8 @@ async fn what_a_site_cannot_do_at_once_is_refused_before_anything_is_done() {
     let stored = Stored::Live(note);
     let change = put(Some(&stored), "N", json!({ "a": 1 }));
     for writes in [vec![change.clone(), order("PO-1")], vec![change.clone(), change]] {
-        let refused = rig.store.commit(Commit { writes, event: None, receipt: None }).await.unwrap_err();
+        let refused =
+            rig.store.commit(Commit { writes, event: None, receipt: None, work: None }).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::StoreUnsupported);
     }
     let long = Write { target: Target::Named(key(&"x".repeat(141))), ..put(None, "-", json!({})) };
