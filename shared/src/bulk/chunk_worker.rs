@@ -135,7 +135,9 @@ impl ChunkWorker {
         let sources = self.maker.sources(&claimant.order, records).await;
         let sources = &sources.map_err(|error| stop(&error, claimant.chunk.tries))?;
         let at_once = if careful { 1 } else { self.maker.at_once() };
-        let work = stream::iter(records).map(|record| async move {
+        // By their places: a closure over references would make the future no task.
+        let work = stream::iter(0..records.len()).map(|place| async move {
+            let record = &records[place];
             if Instant::now() >= stop_at {
                 return Err(Stop { counts: false, wait: Duration::ZERO });
             }

@@ -141,7 +141,7 @@ impl Maker for Workshop {
 }
 
 pub struct Rig {
-    pub dynamo: Dynamo,
+    _dynamo: Dynamo,
     pub clock: Arc<ManualClock>,
     pub queue: Arc<MemoryQueue<BulkMessage>>,
     pub workshop: Arc<Workshop>,
@@ -177,7 +177,18 @@ impl Rig {
         let sweeper = BulkSweeper::new(store.clone(), dispatcher.clone(), time.clone());
         let bulk = BulkTransactions::new(store.clone(), workshop.clone(), queue.clone(), time, CHUNK);
         let administrator = Principal::administrator().unwrap();
-        Self { dynamo, clock, queue, workshop, store, bulk, dispatcher, worker, sweeper, administrator }
+        Self {
+            _dynamo: dynamo,
+            clock,
+            queue,
+            workshop,
+            store,
+            bulk,
+            dispatcher,
+            worker,
+            sweeper,
+            administrator,
+        }
     }
 
     /// Asks for invoices of the orders `from` to `to`.
