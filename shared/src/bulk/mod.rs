@@ -17,6 +17,7 @@ mod job;
 mod lane;
 mod maker;
 mod message;
+pub mod pairs;
 mod record;
 mod request;
 mod store;
