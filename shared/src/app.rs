@@ -19,8 +19,8 @@ use crate::{
     api::{Api, Guard, Queries, Services},
     auth::{Accounts, ApiKeys, Directory, Keyring},
     bulk::{
-        BuiltInMaker, BulkMessage, BulkStore, BulkSweeper, ChunkWorker, Dispatcher, Maker, Pace, SiteMaker,
-        dynamo::DynamoBulk,
+        BuiltInMaker, BulkMessage, BulkStore, BulkSweeper, BulkTransactions, ChunkWorker, Dispatcher, Maker,
+        Pace, SiteMaker, dynamo::DynamoBulk,
     },
     cache::{Cache, dynamo::DynamoCache},
     clock::{Clock, SystemClock},
@@ -30,6 +30,7 @@ use crate::{
     },
     connectors::{ConnectorCache, ConnectorRepository},
     documents::{DocumentKey, DocumentStore, dynamo::DynamoDocuments},
+    erpnext::mapper::Mapping,
     events::{EventWorker, Ports},
     integration_log::{IntegrationLog, dynamo::DynamoLog},
     lease::dynamo::DynamoLeases,
@@ -299,6 +300,14 @@ pub async fn api() -> Result<Api> {
         items: ItemSearch::new(Arc::clone(&models), records, Arc::clone(&clock)),
         sales: SalesReport::new(models, Arc::clone(&clock)),
     });
+    let bulk = BulkTransactions::new(
+        Arc::new(DynamoBulk::new(dynamo.clone(), &config.tables)),
+        // The same pairs are made in the built-in store and on a site.
+        |from, to| Mapping::find(from, to).is_some(),
+        Arc::new(SqsQueue::new(aws_sdk_sqs::Client::new(&aws), &config.bulk_queue_url)),
+        Arc::clone(&clock),
+        config.bulk_chunk_size,
+    );
     let shared_cache = Arc::new(DynamoCache::new(dynamo, &config.tables));
     let services = Services {
         connectors,
@@ -313,6 +322,7 @@ pub async fn api() -> Result<Api> {
         release,
         replay,
         discard,
+        bulk,
         read_models,
         cache: Cache::new(shared_cache, Arc::clone(&clock)),
         documents: home.documents,

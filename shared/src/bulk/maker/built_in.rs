@@ -108,10 +108,6 @@ fn block(sources: &Sources) -> u32 {
 
 #[async_trait]
 impl Maker for BuiltInMaker {
-    fn knows(&self, from: &str, to: &str) -> bool {
-        Pair::find(from, to).is_some()
-    }
-
     fn at_once(&self) -> usize {
         self.at_once
     }
