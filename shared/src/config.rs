@@ -1,8 +1,13 @@
 //! What a function is told by its environment, read once at start. A missing variable stops the start with its name.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
-use crate::{Error, Result, erpnext::SiteConfig, outbound::address::Exceptions, rate_limit::Limits};
+use crate::{
+    Error, Result, bulk::MAX_CHUNK, erpnext::SiteConfig, outbound::address::Exceptions, rate_limit::Limits,
+};
+
+/// How many records of a bulk transaction are worked on together, where nobody says.
+const DEFAULT_CHUNK: usize = 80;
 
 /// Reads variables; the process environment in a function, a closure in tests.
 pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
@@ -31,13 +36,13 @@ impl<'a> Environment<'a> {
         }
     }
 
-    fn count(&self, name: &str, default: usize) -> Result<usize> {
-        match self.optional(name) {
-            None => Ok(default),
-            Some(text) => text
-                .parse()
-                .map_err(|_| Error::internal(format!("{name} must be a whole number, not {text:?}"))),
-        }
+    fn number(&self, name: &str, range: RangeInclusive<usize>, default: usize) -> Result<usize> {
+        let Some(text) = self.optional(name) else { return Ok(default) };
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            let (least, most) = range.into_inner();
+            Error::internal(format!("{name} must be a whole number, {least} to {most}, not {text:?}"))
+        })
     }
 
     fn switch(&self, name: &str, default: bool) -> Result<bool> {
@@ -150,6 +155,10 @@ pub struct ApiConfig {
     pub tables: Tables,
     /// Where replayed events go.
     pub events_queue_url: String,
+    /// Where bulk transactions begin.
+    pub bulk_queue_url: String,
+    /// How many records of a bulk transaction are worked on together.
+    pub bulk_chunk_size: usize,
     /// The Secrets Manager secret with the first API key.
     pub admin_api_key_id: String,
     /// The URL that callers know the API by, where it is not the one that the gateway sees.
@@ -225,7 +234,7 @@ impl WorkerConfig {
 impl BulkConfig {
     /// Reads it.
     pub fn read(env: &Environment<'_>) -> Result<Self> {
-        let at_once = env.count("BULK_RECORDS_AT_ONCE", 0)?;
+        let at_once = env.number("BULK_RECORDS_AT_ONCE", 0..=64, 0)?;
         Ok(Self {
             tables: tables(env)?,
             bulk_queue_url: env.text("BULK_QUEUE_URL")?,
@@ -233,7 +242,7 @@ impl BulkConfig {
             lease: env.seconds("LEASE_SECONDS", 45)?,
             visibility: env.seconds("BULK_VISIBILITY_SECONDS", 180)?,
             pace: BulkPace {
-                chunks_per_user: env.count("BULK_CHUNKS_PER_USER", 4)?.max(1),
+                chunks_per_user: env.number("BULK_CHUNKS_PER_USER", 1..=100, 4)?,
                 records_at_once: (at_once > 0).then_some(at_once),
             },
             outbound: OutboundConfig::read(env)?,
@@ -247,6 +256,8 @@ impl ApiConfig {
         Ok(Self {
             tables: tables(env)?,
             events_queue_url: env.text("EVENTS_QUEUE_URL")?,
+            bulk_queue_url: env.text("BULK_QUEUE_URL")?,
+            bulk_chunk_size: env.number("BULK_CHUNK_SIZE", 1..=MAX_CHUNK, DEFAULT_CHUNK)?,
             admin_api_key_id: env.text("ADMIN_API_KEY_ID")?,
             public_url: env.optional("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
             rate_limits: env.rate_limits("RATE_LIMITS")?,
@@ -288,7 +299,11 @@ mod tests {
         let start = |variable: &'static str, value: &'static str| {
             let lookup = |name: &str| match name {
                 name if name == variable => Some(value.to_string()),
-                "RATE_LIMITS" | "LIMIT_FAILED_AUTHENTICATION" | "ERPNEXT_URL" | "OUTBOUND_EXCEPTIONS" => None,
+                "BULK_CHUNK_SIZE"
+                | "RATE_LIMITS"
+                | "LIMIT_FAILED_AUTHENTICATION"
+                | "ERPNEXT_URL"
+                | "OUTBOUND_EXCEPTIONS" => None,
                 _ => Some("x".to_string()),
             };
             ApiConfig::read(&Environment::new(&lookup))
@@ -299,6 +314,11 @@ mod tests {
         assert!(!start("LIMIT_FAILED_AUTHENTICATION", "false").unwrap().limit_failed_authentication);
         let error = start("RATE_LIMITS", r#"{"report": {"limit": 0, "window_seconds": 60}}"#).unwrap_err();
         assert!(error.causes().contains("RATE_LIMITS is not valid: /report/limit"), "{error:?}");
+        assert_eq!(config.bulk_chunk_size, DEFAULT_CHUNK);
+        assert_eq!(start("BULK_CHUNK_SIZE", "25").unwrap().bulk_chunk_size, 25);
+        for size in ["0", "91", "many"] {
+            assert!(start("BULK_CHUNK_SIZE", size).unwrap_err().causes().contains("BULK_CHUNK_SIZE"));
+        }
         let error = start("LIMIT_FAILED_AUTHENTICATION", "no").unwrap_err();
         assert!(error.causes().contains("LIMIT_FAILED_AUTHENTICATION"), "{error:?}");
     }

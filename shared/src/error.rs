@@ -135,6 +135,8 @@ error_codes! {
     PreconditionFailed = "precondition_failed", Precondition, "The document is another version";
     /// The document status does not allow the change (submitted, cancelled).
     DocstatusForbids = "docstatus_forbids", Unprocessable, "The document status forbids this";
+    /// What the document's status (Closed, On Hold, Lost) or a field like it says forbids it, though it is submitted; the detail says what. Reopening the document mends it.
+    StatusForbids = "status_forbids", Unprocessable, "The document's status forbids this";
     /// The document is larger than the store takes.
     DocumentTooLarge = "document_too_large", TooLarge, "The document is too large";
     /// The `Idempotency-Key` was used within the last 24 hours, with another request or another API key.
@@ -145,6 +147,10 @@ error_codes! {
     ParkedNotFound = "parked_not_found", NotFound, "There is no such parked item";
     /// Someone gave the event up while it was parked; the detail says who and why.
     Discarded = "discarded", Unprocessable, "The event was given up";
+    /// There is no bulk transaction of that id that the caller may see: others' are for those who may read the logs.
+    JobNotFound = "job_not_found", NotFound, "There is no such bulk transaction";
+    /// The bulk transaction was cancelled, so nothing of it is tried again. Ask for what is still wanted in a new one.
+    JobCancelled = "job_cancelled", Unprocessable, "The bulk transaction was cancelled";
     /// There is no such log entry.
     LogNotFound = "log_not_found", NotFound, "There is no such log entry";
 
@@ -338,6 +344,20 @@ impl Error {
             return self;
         }
         let renamed = |fault| FieldError { field: field.to_owned(), ..fault };
+        Self { source: self.source, ..Self::fields(self.fields.into_iter().map(renamed).collect()) }
+            .with_code(self.code)
+    }
+
+    /// The same input error, its fields below `from` called as below `to`: where this caller wrote them.
+    #[must_use]
+    pub fn moved(self, from: &str, to: &str) -> Self {
+        if self.fields.is_empty() {
+            return self;
+        }
+        let renamed = |fault: FieldError| match fault.field.strip_prefix(from) {
+            Some(below) => FieldError { field: format!("{to}{below}"), ..fault },
+            None => fault,
+        };
         Self { source: self.source, ..Self::fields(self.fields.into_iter().map(renamed).collect()) }
             .with_code(self.code)
     }

@@ -151,6 +151,29 @@ impl<T: Serialize + JsonSchema> Answer for Accepted<T> {
     }
 }
 
+/// 202 and what will happen; or 200 and the same, where nothing is left to happen.
+pub struct MaybeAccepted<T> {
+    /// What is known of it.
+    pub data: T,
+    /// Whether anything will happen.
+    pub accepted: bool,
+}
+
+impl<T: Serialize + JsonSchema> Answer for MaybeAccepted<T> {
+    fn respond(self) -> Result<Response> {
+        match self.accepted {
+            true => Accepted { data: self.data, location: None }.respond(),
+            false => One::of(self.data).respond(),
+        }
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_one::<T>(202, &[]);
+        operation.answers_one::<T>(200, &[]);
+    }
+}
+
 /// 200 and a page of things: `{"data": […], "page": {"next": …}}`.
 pub struct Many<T> {
     /// The things.

@@ -10,12 +10,12 @@ use serde_json::json;
 use super::Call;
 #[cfg(test)]
 use super::openapi::Operation;
+#[cfg(test)]
+use crate::documents::IdempotencyKey;
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result,
     documents::{MAX_PAGE, Receipt},
 };
-#[cfg(test)]
-use crate::{ErrorCode, documents::IdempotencyKey};
 
 /// The most items a page has.
 pub const MAX_LIMIT: usize = MAX_PAGE;
@@ -95,6 +95,23 @@ impl<T: DeserializeOwned + JsonSchema> Input for Json<T> {
     #[cfg(test)]
     fn describe(operation: &mut Operation<'_>) {
         operation.body::<T>();
+    }
+}
+
+/// Refuses a body of more than so many bytes before anything reads it: it stands before what does.
+pub struct AtMost<const BYTES: usize>;
+
+impl<const BYTES: usize> Input for AtMost<BYTES> {
+    fn read(call: &Call<'_>) -> Result<Self> {
+        match call.request.body()?.len() {
+            size if size <= BYTES => Ok(Self),
+            size => Err(Error::new(ErrorCode::BodyTooLarge, format!("{size} bytes are more than {BYTES}"))),
+        }
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.fails(ErrorCode::BodyTooLarge);
     }
 }
 

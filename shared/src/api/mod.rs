@@ -9,6 +9,8 @@
 #[cfg(test)]
 mod access_tests;
 pub mod answer;
+#[cfg(test)]
+mod bulk_tests;
 mod call;
 mod condition;
 mod endpoint;
@@ -48,6 +50,7 @@ use self::{
 use crate::{
     Error, ErrorCode, Result,
     auth::{Accounts, Directory, Keyring, Permission},
+    bulk::BulkTransactions,
     cache::Cache,
     clock::Clock,
     connectors::ConnectorRepository,
@@ -89,6 +92,8 @@ pub struct Services {
     pub replay: Replay,
     /// Gives parked events up.
     pub discard: Discard,
+    /// Documents made of many others.
+    pub bulk: BulkTransactions,
     /// What is read from read models; nothing where documents live on a site of their own.
     pub read_models: Option<Queries>,
     /// Results that were costly.
@@ -239,7 +244,7 @@ fn failure(error: &Error, path: &str) -> Response {
 /// Asks for the permission that the route's line in the table names.
 fn authorise(route: &Route, call: &Call<'_>) -> Result<()> {
     match route.access {
-        Access::Public | Access::Key | Access::Named(_) => Ok(()),
+        Access::Public | Access::Key | Access::Named(_) | Access::Transact => Ok(()),
         Access::ReadOf(doctype) => call.permit(Permission::Read(&DocType::new(doctype)?)),
         Access::Read => call.permit(Permission::Read(&call.doctype()?)),
         Access::Create => call.permit(Permission::Create(&call.doctype()?)),

@@ -405,6 +405,7 @@ pub fn permissions(access: Access) -> Vec<String> {
         Access::ManageUsers => "manage_users",
         Access::ReadOf(doctype) => return vec![format!("read {doctype}")],
         Access::Named(verb) => return vec![format!("{verb} {{doctype}}")],
+        Access::Transact => return vec!["read {from_doctype}".to_owned(), "create {to_doctype}".to_owned()],
     };
     vec![needed.to_owned()]
 }

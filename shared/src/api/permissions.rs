@@ -17,6 +17,8 @@ enum Need {
     Key,
     Read(&'static str),
     Create,
+    /// To read the DocType and to create the other.
+    Make,
     Write,
     Delete,
     Submit,
@@ -28,6 +30,8 @@ enum Need {
 
 /// The DocType that stands in all addresses and arguments.
 const DOCTYPE: &str = "Sales Order";
+/// The one that is made of it.
+const MADE: &str = "Sales Invoice";
 
 /// What must be needed for a route.
 fn need(route: &Route) -> Need {
@@ -41,6 +45,9 @@ fn need(route: &Route) -> Need {
         (_, ["v2", "connectors", ..]) => Need::ManageConnectors,
         ("GET", ["v2", "integration-logs" | "calls" | "parked", ..]) => Need::ReadOperations,
         (_, ["v2", "parked", ..]) => Need::Replay,
+        ("POST", ["v2", "bulk-transactions"]) => Need::Make,
+        // Of one's own; others' are as if they were not there.
+        (_, ["v2", "bulk-transactions", ..]) => Need::Key,
         (_, ["v2", "items"]) => Need::Read("Item"),
         (_, ["v2", "reports", "sales"]) => Need::Read("Sales Invoice"),
         (method, ["v2", "documents" | "counts", ..] | ["api", "resource", ..]) => document(method, &segments),
@@ -62,6 +69,8 @@ fn document(method: &str, segments: &[&str]) -> Need {
 
 fn called(method: &str) -> Need {
     match method.rsplit('.').next().unwrap() {
+        "transaction_processing" => Need::Make,
+        "retry" => Need::Key,
         "get_items" => Need::Read("Item"),
         "get" | "get_list" | "get_count" | "get_value" => Need::Read(DOCTYPE),
         "insert" | "insert_many" => Need::Create,
@@ -83,7 +92,7 @@ struct Caller {
 }
 
 fn is_a_change(need: Need) -> bool {
-    matches!(need, Need::Create | Need::Write | Need::Delete | Need::Submit)
+    matches!(need, Need::Create | Need::Make | Need::Write | Need::Delete | Need::Submit)
 }
 
 impl Site {
@@ -158,7 +167,12 @@ fn request(route: &Route, token: Option<&str>) -> crate::trigger::http::Request 
     let arguments = json!({
         "doctype": DOCTYPE, "name": "x1", "fieldname": "remark", "value": "x", "filters": {},
         "doc": document, "docs": [document],
+        "data": [{ "name": "x1" }], "from_doctype": DOCTYPE, "to_doctype": MADE,
     });
+    if path == "/v2/bulk-transactions" && takes_body {
+        let body = json!({ "from_doctype": DOCTYPE, "to_doctype": MADE, "records": ["x1"] });
+        return asked(route.method, &path, token, Some(&body));
+    }
     if !v1::speaks(route.path) {
         return asked(route.method, &path, token, takes_body.then(|| json!({})).as_ref());
     }

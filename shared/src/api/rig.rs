@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 use super::{Api, Guard, Queries, Services};
 use crate::{
     auth::{Accounts, ApiKeys, Keyring},
+    bulk::{BulkMessage, BulkTransactions, dynamo::DynamoBulk},
     cache::{Cache, dynamo::DynamoCache},
     clock::Clock,
     connectors::ConnectorRepository,
+    erpnext::mapper::Mapping,
     outbound::{Governor, call_log::dynamo::DynamoCallLog, governor::dynamo::DynamoGovernor},
     parking::{Discard, Replay},
     projections::{dynamo::DynamoReadModels, items::ItemSearch, sales::SalesReport},
     rate_limit::{FailedAuthentications, Limits, RateLimiter, dynamo::DynamoCounters},
-    testing::{MemorySecrets, Rig, request, settings},
+    testing::{MemoryQueue, MemorySecrets, Rig, request, settings},
     trigger::http::{HttpFunction, Request, Response},
 };
 
@@ -22,7 +24,12 @@ use crate::{
 pub struct Site {
     pub api: Api,
     pub rig: Rig,
+    /// Where bulk transactions begin.
+    pub bulk_queue: Arc<MemoryQueue<BulkMessage>>,
 }
+
+/// Records of a bulk transaction that are worked on together.
+pub const CHUNK: usize = 3;
 
 /// The administrator's key, as Frappe's clients send it.
 pub const TOKEN: &str = "token key_admin:s3cret";
@@ -59,7 +66,16 @@ impl Site {
         let models =
             Arc::new(DynamoReadModels::new(rig.dynamo.client.clone(), &rig.dynamo.tables, clock.clone()));
         let calls = Arc::new(DynamoCallLog::new(rig.dynamo.client.clone(), "logs", clock.clone()));
+        let bulk_queue = Arc::new(MemoryQueue::default());
+        let bulk = BulkTransactions::new(
+            Arc::new(DynamoBulk::new(rig.dynamo.client.clone(), &rig.dynamo.tables)),
+            |from, to| Mapping::find(from, to).is_some(),
+            bulk_queue.clone(),
+            clock.clone(),
+            CHUNK,
+        );
         let services = Services {
+            bulk,
             connectors: ConnectorRepository::new(documents.clone()),
             accounts: Accounts::new(documents.clone(), directory.clone()),
             keyring: Keyring::new(documents.clone(), directory.clone(), keys, clock.clone()),
@@ -87,7 +103,7 @@ impl Site {
             clock,
             public_url: None,
         };
-        Self { api: Api::new(services, guard).unwrap(), rig }
+        Self { api: Api::new(services, guard).unwrap(), rig, bulk_queue }
     }
 
     /// GET, as the administrator.

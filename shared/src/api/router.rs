@@ -8,10 +8,10 @@ use super::{
     Call,
     endpoint::invoke,
     site,
-    v1::{auth, client, point_of_sale, resource, service},
+    v1::{auth, bulk_transaction, client, point_of_sale, resource, service},
     v2::{
-        calls, connector_status, connectors, documents, items, keys, logs, me, parked, reports, roles, root,
-        users,
+        bulk_transactions, calls, connector_status, connectors, documents, items, keys, logs, me, parked,
+        reports, roles, root, users,
     },
 };
 #[cfg(test)]
@@ -45,6 +45,8 @@ pub enum Access {
     ManageUsers,
     /// A valid key, and this for the DocType that the arguments name: the handler asks.
     Named(&'static str),
+    /// To read the DocType of the sources and to create the one that is made, which the input names: the handler asks.
+    Transact,
 }
 
 /// A handler: an authorised call to its response.
@@ -116,6 +118,19 @@ pub const ROUTES: &[Route] = routes! {
             [DocumentNotFound, DocstatusForbids, RevisionConflict];
         GET  "/v2/counts/{doctype}" Read List documents::count, "Counts documents of a DocType";
     }
+    "Bulk transactions" {
+        POST "/v2/bulk-transactions" Transact Write bulk_transactions::create, "Makes documents of many others";
+        GET  "/v2/bulk-transactions" Key List bulk_transactions::list, "Lists bulk transactions, newest first";
+        POST "/v2/bulk-transactions/retry" Key Write bulk_transactions::retry_all,
+            "Tries what failed on a day again";
+        GET  "/v2/bulk-transactions/{id}" Key Read bulk_transactions::get, "Gets a bulk transaction", [JobNotFound];
+        GET  "/v2/bulk-transactions/{id}/records" Key List bulk_transactions::records,
+            "Lists what came of its records", [JobNotFound];
+        POST "/v2/bulk-transactions/{id}/cancel" Key Write bulk_transactions::cancel,
+            "Cancels what is not done of it", [JobNotFound, PermissionDenied];
+        POST "/v2/bulk-transactions/{id}/retry" Key Write bulk_transactions::retry, "Tries what failed of it again",
+            [JobNotFound, JobCancelled, PermissionDenied];
+    }
     "Read models" {
         GET "/v2/items" ReadOf("Item") List items::list, "Lists items as a point of sale asks for them";
         GET "/v2/reports/sales" ReadOf("Sales Invoice") Report reports::sales,
@@ -185,6 +200,10 @@ pub const ROUTES: &[Route] = routes! {
             point_of_sale::get_items, "Lists items as a point of sale asks for them";
         POST "/api/method/erpnext.selling.page.point_of_sale.point_of_sale.get_items" ReadOf("Item") List
             point_of_sale::get_items, "Lists items as a point of sale asks for them";
+        POST "/api/method/erpnext.utilities.bulk_transaction.transaction_processing" Transact Write
+            bulk_transaction::transaction_processing, "Makes documents of many others";
+        POST "/api/method/erpnext.utilities.bulk_transaction.retry" Key Write bulk_transaction::retry,
+            "Tries what failed on a day again";
         GET  "/api/method/frappe.client.get_list" Named("read") List client::get_list, "Lists documents";
         POST "/api/method/frappe.client.get_list" Named("read") List client::get_list, "Lists documents";
         GET  "/api/method/frappe.client.get_count" Named("read") List client::get_count, "Counts documents";

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::documents::DocType;
+use crate::{clock::rfc3339, documents::DocType};
 
 /// How long a job and its records are kept, from its beginning.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -66,7 +66,7 @@ impl Done {
 pub enum JobStatus {
     /// None of it was begun.
     Queued,
-    /// Some of it is done.
+    /// It was begun, or what failed is about to be tried again.
     Running,
     /// All records succeeded.
     Completed,
@@ -94,6 +94,7 @@ impl Job {
         let Done { succeeded, failed, cancelled } = self.done;
         match self.pending() {
             _ if self.cancelled.is_some() && (self.pending() > 0 || cancelled > 0) => JobStatus::Cancelled,
+            0 if self.retry_asked_at.is_some() => JobStatus::Running,
             0 if failed == 0 => JobStatus::Completed,
             0 if succeeded == 0 => JobStatus::Failed,
             0 => JobStatus::CompletedWithFailures,
@@ -102,9 +103,14 @@ impl Job {
         }
     }
 
-    /// When its last record was done; `None` while some are not.
+    /// When its last record was done; `None` while it is not over.
     pub fn finished_at(&self) -> Option<Timestamp> {
-        self.progressed_at.filter(|_| self.pending() == 0)
+        self.progressed_at.filter(|_| self.is_over())
+    }
+
+    /// Its place among all jobs: the text order is the order in which they were accepted.
+    pub fn place(&self) -> String {
+        format!("{}#{}", rfc3339(self.created_at), self.id)
     }
 
     /// Records done a second since it began; `None` before some are.
@@ -160,6 +166,12 @@ mod tests {
         assert_eq!(Job { cancelled: cancelled.clone(), ..job(4, 0, 0) }.status(), JobStatus::Cancelled);
         assert_eq!(Job { cancelled: cancelled.clone(), ..job(4, 1, 5) }.status(), JobStatus::Cancelled);
         assert_eq!(Job { cancelled, ..job(10, 0, 0) }.status(), JobStatus::Completed, "it came too late");
+    }
+
+    #[test]
+    fn a_job_of_which_a_retry_is_asked_for_is_not_over() {
+        let asked = Job { retry_asked_at: Some(start()), ..job(9, 1, 0) };
+        assert_eq!((asked.status(), asked.finished_at()), (JobStatus::Running, None));
     }
 
     #[test]

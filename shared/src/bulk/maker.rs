@@ -39,9 +39,6 @@ pub type Sources = HashMap<String, Option<Stored>>;
 /// Makes documents of sources, each once for a job.
 #[async_trait]
 pub trait Maker: Send + Sync {
-    /// Whether documents of `to` are made of documents of `from`.
-    fn knows(&self, from: &str, to: &str) -> bool;
-
     /// How many records of a chunk are worked on at a time.
     fn at_once(&self) -> usize;
 

@@ -130,7 +130,7 @@ fn size(args: &Fields) -> usize {
 }
 
 fn invalid(detail: impl Into<String>) -> Error {
-    Error::field("records", "invalid", detail)
+    Error::field("/records", "invalid", detail)
 }
 
 #[cfg(test)]
@@ -166,10 +166,9 @@ mod tests {
             let error = read(&records).unwrap_err();
             error.field_errors().iter().map(|fault| fault.field.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(fields(json!({})), ["records"]);
-        assert_eq!(fields(json!([])), ["records"]);
-        assert_eq!(fields(json!("[")), ["records"]);
-        assert_eq!(fields(json!("{}")), ["records"]);
+        for nothing in [json!({}), json!([]), json!("["), json!("{}")] {
+            assert_eq!(fields(nothing), ["/records"]);
+        }
         assert_eq!(
             fields(json!(["", 7, { "args": {} }, { "name": "A", "args": 1 }, { "name": "B", "x": 1 }, "C"])),
             ["/records/0/name", "/records/1", "/records/2/name", "/records/3/args", "/records/4"]

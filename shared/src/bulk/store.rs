@@ -117,6 +117,9 @@ pub trait BulkStore: Send + Sync {
     async fn failures(&self, job: &str, after: Option<(u32, u32)>, limit: usize)
     -> Result<Vec<FailedRecord>>;
 
+    /// The failures of these attempts, in no order; those that failed only.
+    async fn failures_of(&self, job: &str, records: &[Record]) -> Result<Vec<FailedRecord>>;
+
     /// Asks for a retry of what failed; `false` if one is asked for already.
     async fn ask_retry(&self, id: &str, at: Timestamp) -> Result<bool>;
 

@@ -1,39 +1,51 @@
 //! What callers do with bulk transactions: ask for one, look, cancel, try again. Called by the API.
 //!
-//! Whoever may read the source and create the target may ask. One's own jobs one may see and cancel; everybody's, who may
-//! read the logs.
+//! Whoever may read the source and create the target may ask. One's own jobs one may see, cancel and try again;
+//! everybody's may see who may read the logs, and cancel and try again who may replay events besides.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use futures::future::try_join_all;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{
-    BulkMessage, BulkRequest, BulkStore, Chunk, Creation, Done, FailedRecord, Job, JobQuery, Maker, Outcome,
-    dispatcher,
+    BulkMessage, BulkRequest, BulkStore, Chunk, Creation, Done, FailedRecord, Job, JobQuery, JobStatus,
+    Outcome, Record, dispatcher,
 };
 use crate::{
     Error, ErrorCode, Result,
     auth::{Permission, Principal, permit},
     clock::Clock,
-    documents::Page,
+    documents::{DocType, Page},
     dynamo::{cursor, position},
     id::{self, IdKind},
     queue::Queue,
 };
 
-/// The most jobs of a day that one request tries again; a repeat goes on.
-const MAX_RETRIED_JOBS: usize = 500;
+/// Which DocTypes are made of which: from, to.
+pub type Knows = fn(&str, &str) -> bool;
+
+/// Jobs read at a time, where they are chosen after reading.
+const JOBS: usize = 100;
+/// The most such readings of a request.
+const MAX_JOB_PAGES: usize = 10;
+/// Jobs asked to be tried again at a time.
+const AT_ONCE: usize = 10;
 /// The most chunks that a page of records reads.
 const MAX_CHUNKS: usize = 50;
 /// Failed attempts read at a time.
 const FAILURES: usize = 500;
+/// The most such readings of a page.
+const MAX_FAILURE_PAGES: usize = 10;
+/// Failed attempts read at a time, and how often, to find one that may be tried again.
+const LOOKED_AT: (usize, usize) = (100, 20);
 
 /// Bulk transactions, as callers have them.
 pub struct BulkTransactions {
     store: Arc<dyn BulkStore>,
-    maker: Arc<dyn Maker>,
+    knows: Knows,
     queue: Arc<dyn Queue<BulkMessage>>,
     clock: Arc<dyn Clock>,
     chunk_size: usize,
@@ -49,7 +61,7 @@ pub struct Accepted {
 }
 
 /// How a record stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordStatus {
     /// It is not done.
@@ -60,6 +72,29 @@ pub enum RecordStatus {
     Failed,
     /// It was not begun before the job was cancelled.
     Cancelled,
+}
+
+/// Which jobs, of those of a time.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    /// Only those that stand so.
+    pub status: Option<JobStatus>,
+    /// Only those of sources of this DocType.
+    pub from: Option<String>,
+    /// Only those that make this DocType.
+    pub to: Option<String>,
+}
+
+impl JobFilter {
+    fn is_empty(&self) -> bool {
+        self.status.is_none() && self.from.is_none() && self.to.is_none()
+    }
+
+    fn takes(&self, job: &Job) -> bool {
+        self.status.is_none_or(|status| job.status() == status)
+            && self.from.as_ref().is_none_or(|from| job.from.as_str() == from)
+            && self.to.as_ref().is_none_or(|to| job.to.as_str() == to)
+    }
 }
 
 /// A record with what came of it: a line of the log.
@@ -91,26 +126,25 @@ pub struct RecordQuery {
 }
 
 impl BulkTransactions {
-    /// Bulk transactions in `store`, of what `maker` knows, begun through `queue`, in chunks of `chunk_size`.
+    /// Bulk transactions in `store`, of pairs that are known, begun through `queue`, in chunks of `chunk_size`.
     pub fn new(
         store: Arc<dyn BulkStore>,
-        maker: Arc<dyn Maker>,
+        knows: Knows,
         queue: Arc<dyn Queue<BulkMessage>>,
         clock: Arc<dyn Clock>,
         chunk_size: usize,
     ) -> Self {
-        Self { store, maker, queue, clock, chunk_size }
+        Self { store, knows, queue, clock, chunk_size }
     }
 
     /// Accepts `request`: from the answer on it is kept. With a `key`, the same request within a day has the same job.
     ///
     /// Fails with `permission_denied`, `invalid_input` for a pair that is not known, `idempotency_key_reused`.
     pub async fn accept(&self, by: &Principal, request: &BulkRequest, key: Option<&str>) -> Result<Accepted> {
-        permit(by, Permission::Read(&request.from))?;
-        permit(by, Permission::Create(&request.to))?;
-        if !self.maker.knows(request.from.as_str(), request.to.as_str()) {
+        may_make(by, &request.from, &request.to)?;
+        if !(self.knows)(request.from.as_str(), request.to.as_str()) {
             let detail = format!("no {} is made of a {}", request.to, request.from);
-            return Err(Error::field("to_doctype", "unknown_pair", detail));
+            return Err(Error::field("/to_doctype", "unknown", detail));
         }
         let (now, fingerprint) = (self.clock.now(), request.fingerprint()?);
         if let Some(key) = key
@@ -143,70 +177,93 @@ impl BulkTransactions {
         Ok(Accepted { job, repeated: false })
     }
 
-    /// The job, if `by` may see it; `document_not_found` else.
+    /// The job, if `by` may see it; `job_not_found` else.
     pub async fn job(&self, by: &Principal, id: &str) -> Result<Job> {
         let job = self.store.job(id).await?.filter(|job| may_see(by, job));
         job.ok_or_else(|| {
-            Error::new(ErrorCode::DocumentNotFound, format!("there is no bulk transaction {id:?} of yours"))
+            Error::new(ErrorCode::JobNotFound, format!("there is no bulk transaction {id:?} of yours"))
         })
     }
 
     /// Jobs that `by` may see, newest first. A page may have fewer than there are, and a cursor.
-    pub async fn jobs(&self, by: &Principal, query: &JobQuery) -> Result<Page<Job>> {
-        let mut page = self.store.jobs(query).await?;
-        page.items.retain(|job| may_see(by, job));
-        Ok(page)
+    pub async fn jobs(&self, by: &Principal, query: &JobQuery, filter: &JobFilter) -> Result<Page<Job>> {
+        let is_all = filter.is_empty() && permit(by, Permission::ReadOperations).is_ok();
+        let at_a_time = if is_all { query.limit + 1 } else { JOBS.max(query.limit + 1) };
+        self.find(query, at_a_time, |job| may_see(by, job) && filter.takes(job)).await
+    }
+
+    /// Jobs that are `wanted`, newest first. They are chosen after reading, so a page that read enough is partial.
+    async fn find(
+        &self,
+        query: &JobQuery,
+        at_a_time: usize,
+        wanted: impl Fn(&Job) -> bool + Send,
+    ) -> Result<Page<Job>> {
+        let mut read = JobQuery { limit: at_a_time, ..query.clone() };
+        let mut found: Vec<Job> = Vec::new();
+        for _ in 0..MAX_JOB_PAGES {
+            let page = self.store.jobs(&read).await?;
+            for job in page.items.into_iter().filter(|job| wanted(job)) {
+                if found.len() == query.limit {
+                    let next = found.last().map(|last| cursor(&last.place())).transpose()?;
+                    return Ok(Page { items: found, next, partial: false });
+                }
+                found.push(job);
+            }
+            read.cursor = page.next;
+            if read.cursor.is_none() {
+                break;
+            }
+        }
+        Ok(Page { partial: read.cursor.is_some(), items: found, next: read.cursor })
     }
 
     /// Cancels what is pending. A job that is over stays as it is.
+    ///
+    /// Fails with `permission_denied` for somebody else's, unless `by` may replay events.
     pub async fn cancel(&self, by: &Principal, id: &str) -> Result<Job> {
         let job = self.job(by, id).await?;
+        may_change(by, &job)?;
         if self.store.cancel(id, self.clock.now(), &by.user).await? {
             self.wake(&job).await;
         }
         self.job(by, id).await
     }
 
-    /// Has what failed, and may succeed, tried again. `false` if nothing failed.
+    /// Has what failed, and may succeed, tried again. `false` if there is nothing to try again.
+    ///
+    /// Fails with `permission_denied`, and with `job_cancelled`.
     pub async fn retry(&self, by: &Principal, id: &str) -> Result<(Job, bool)> {
         let job = self.job(by, id).await?;
-        permit(by, Permission::Read(&job.from))?;
-        permit(by, Permission::Create(&job.to))?;
+        may_change(by, &job)?;
+        may_make(by, &job.from, &job.to)?;
+        if job.cancelled.is_some() {
+            let detail = "the bulk transaction was cancelled: ask for what is still wanted in a new one";
+            return Err(Error::new(ErrorCode::JobCancelled, detail));
+        }
         let asked = self.ask_retry(&job).await?;
         Ok((self.job(by, id).await?, asked))
     }
 
-    /// The same for the jobs of a day (UTC), of one pair if that is said: those for which it was asked.
-    pub async fn retry_day(
-        &self,
-        by: &Principal,
-        day: Date,
-        from: Option<&str>,
-        to: Option<&str>,
-    ) -> Result<Vec<Job>> {
-        let begin = day.to_zoned(TimeZone::UTC).map_err(Error::internal)?.timestamp();
-        let end = begin.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
-        let mut query = JobQuery { from: begin, to: end, limit: 100, cursor: None };
-        let mut retried = Vec::new();
-        loop {
-            let page = self.jobs(by, &query).await?;
-            for job in page.items {
-                let wanted = from.is_none_or(|from| job.from.as_str() == from)
-                    && to.is_none_or(|to| job.to.as_str() == to);
-                let permitted = permit(by, Permission::Read(&job.from)).is_ok()
-                    && permit(by, Permission::Create(&job.to)).is_ok();
-                if wanted && permitted && self.ask_retry(&job).await? {
-                    retried.push(job);
-                }
-                if retried.len() == MAX_RETRIED_JOBS {
-                    return Ok(retried);
-                }
-            }
-            query.cursor = page.next;
-            if query.cursor.is_none() {
-                return Ok(retried);
-            }
+    /// The same for a page of the jobs that were accepted in the time of `query`: those of which something is tried again,
+    /// by this or already.
+    pub async fn retry_all(&self, by: &Principal, query: &JobQuery, filter: &JobFilter) -> Result<Page<Job>> {
+        let wanted = |job: &Job| {
+            job.done.failed > 0
+                && job.cancelled.is_none()
+                && filter.takes(job)
+                && may_change(by, job).is_ok()
+                && may_make(by, &job.from, &job.to).is_ok()
+        };
+        let Page { items, next, partial } = self.find(query, JOBS.max(query.limit + 1), wanted).await?;
+        let mut retried = Vec::with_capacity(items.len());
+        for some in items.chunks(AT_ONCE) {
+            let asked = try_join_all(some.iter().map(|job| self.ask_retry(job))).await?;
+            let tried = some.iter().zip(asked).filter(|(_, asked)| *asked).map(|(job, _)| job.clone());
+            let now = self.clock.now();
+            retried.extend(tried.map(|job| Job { retry_asked_at: job.retry_asked_at.or(Some(now)), ..job }));
         }
+        Ok(Page { items: retried, next, partial })
     }
 
     /// Records of a job with what came of them, in the order of the attempts.
@@ -223,7 +280,9 @@ impl BulkTransactions {
             let Some(chunk) = self.store.chunks(&job.id, number, 1).await?.pop() else {
                 return Ok(Page { items: lines, next: None, partial: false });
             };
-            let of_chunk = self.lines(job, &chunk).await?;
+            // Of which failures nothing is to be shown, nothing is read.
+            let shows_failures = query.status.is_none();
+            let of_chunk = self.lines(job, &chunk, shows_failures).await?;
             for line in of_chunk.into_iter().skip(place) {
                 if lines.len() == query.limit {
                     return Ok(Page {
@@ -246,7 +305,7 @@ impl BulkTransactions {
     async fn failed_records(&self, job: &Job, query: &RecordQuery) -> Result<Page<RecordLine>> {
         let mut after: Option<(u32, u32)> = query.cursor.as_deref().map(position).transpose()?;
         let mut lines = Vec::new();
-        loop {
+        for _ in 0..MAX_FAILURE_PAGES {
             let page = self.store.failures(&job.id, after, FAILURES).await?;
             let is_last = page.len() < FAILURES;
             for failed in page {
@@ -263,40 +322,67 @@ impl BulkTransactions {
                 return Ok(Page { items: lines, next: None, partial: false });
             }
         }
+        Ok(Page { items: lines, next: Some(cursor(&after)?), partial: true })
     }
 
-    /// A line for each record of `chunk`.
-    async fn lines(&self, job: &Job, chunk: &Chunk) -> Result<Vec<RecordLine>> {
-        let mut lines = Vec::with_capacity(chunk.records.len());
+    /// A line for each record of `chunk`, with why they failed if that is to be shown.
+    async fn lines(&self, job: &Job, chunk: &Chunk, shows_failures: bool) -> Result<Vec<RecordLine>> {
+        let outcome_of = |place: usize| chunk.outcomes.as_ref().and_then(|outcomes| outcomes.get(place));
+        let mut failed: Vec<Record> = Vec::new();
         for (place, record) in chunk.records.iter().enumerate() {
-            let outcome = chunk.outcomes.as_ref().and_then(|outcomes| outcomes.get(place));
-            let line = |status, target: Option<&String>| RecordLine {
-                index: record.index,
-                name: record.name.clone(),
-                status,
-                target: target.cloned(),
-                attempt: record.attempt,
-                failed: None,
-            };
-            lines.push(match outcome {
-                None => line(RecordStatus::Pending, None),
-                Some(Outcome::Succeeded(target)) => line(RecordStatus::Succeeded, Some(target)),
-                Some(Outcome::Cancelled) => line(RecordStatus::Cancelled, None),
-                Some(Outcome::Failed) => {
-                    let before = record.attempt.checked_sub(1).map(|attempt| (record.index, attempt));
-                    let found = self.store.failures(&job.id, before, 1).await?;
-                    found.into_iter().next().map_or_else(|| line(RecordStatus::Failed, None), failed_line)
-                }
-            });
+            if shows_failures && outcome_of(place) == Some(&Outcome::Failed) {
+                failed.push(record.clone());
+            }
         }
-        Ok(lines)
+        let mut failures: HashMap<u32, FailedRecord> = HashMap::new();
+        if !failed.is_empty() {
+            let found = self.store.failures_of(&job.id, &failed).await?;
+            failures.extend(found.into_iter().map(|failed| (failed.record.index, failed)));
+        }
+        let line = |(place, record): (usize, &Record)| {
+            let (status, target) = match outcome_of(place) {
+                None => (RecordStatus::Pending, None),
+                Some(Outcome::Succeeded(target)) => (RecordStatus::Succeeded, Some(target.clone())),
+                Some(Outcome::Cancelled) => (RecordStatus::Cancelled, None),
+                Some(Outcome::Failed) => (RecordStatus::Failed, None),
+            };
+            let (index, name, attempt) = (record.index, record.name.clone(), record.attempt);
+            RecordLine { index, name, status, target, attempt, failed: failures.remove(&index) }
+        };
+        Ok(chunk.records.iter().enumerate().map(line).collect())
     }
 
+    /// Whether something of `job` is tried again, by this or already.
     async fn ask_retry(&self, job: &Job) -> Result<bool> {
-        if job.done.failed == 0 || !self.store.ask_retry(&job.id, self.clock.now()).await? {
+        if job.retry_asked_at.is_some() {
+            return Ok(true);
+        }
+        if job.done.failed == 0 || !self.has_retryable(job).await? {
             return Ok(false);
         }
-        self.wake(job).await;
+        // Where somebody else asked in between, theirs is this one too.
+        if self.store.ask_retry(&job.id, self.clock.now()).await? {
+            self.wake(job).await;
+        }
+        Ok(true)
+    }
+
+    /// Whether a failed record may be tried again. Of very many only the first are looked at, and the rest may have one.
+    async fn has_retryable(&self, job: &Job) -> Result<bool> {
+        let (limit, pages) = LOOKED_AT;
+        let mut after = None;
+        for _ in 0..pages {
+            let page = self.store.failures(&job.id, after, limit).await?;
+            if page.iter().any(FailedRecord::may_retry) {
+                return Ok(true);
+            }
+            match page.last() {
+                Some(last) if page.len() == limit => {
+                    after = Some((last.record.index, last.record.attempt));
+                }
+                _ => return Ok(false),
+            }
+        }
         Ok(true)
     }
 
@@ -325,6 +411,16 @@ fn repeated(job: Job, fingerprint: &str) -> Result<Accepted> {
     }
     let detail = "the key was used for another request within the last 24 hours";
     Err(Error::new(ErrorCode::IdempotencyKeyReused, detail))
+}
+
+fn may_make(by: &Principal, from: &DocType, to: &DocType) -> Result<()> {
+    permit(by, Permission::Read(from))?;
+    permit(by, Permission::Create(to))
+}
+
+/// To see what others asked for is to read; to meddle with it takes more.
+fn may_change(by: &Principal, job: &Job) -> Result<()> {
+    if job.user == by.user { Ok(()) } else { permit(by, Permission::Replay) }
 }
 
 fn may_see(by: &Principal, job: &Job) -> bool {

@@ -64,7 +64,7 @@ fn told(error: &Error, message: &str) -> String {
 }
 
 /// Frappe's own page shows messages as HTML, and they may quote what somebody sent.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

@@ -3,9 +3,9 @@
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::notice;
+use super::{dialect, notice};
 #[cfg(test)]
 use crate::api::openapi::Operation;
 use crate::{Error, Result, api::answer::Answer, trigger::http::Response};
@@ -65,6 +65,30 @@ impl Answer for Done {
     #[cfg(test)]
     fn describe(operation: &mut Operation<'_>) {
         operation.answers_in::<()>(200, None);
+    }
+}
+
+/// What a method gives that returns nothing and has something to show: `_server_messages`, and members that are ours.
+pub struct Told {
+    /// What to show.
+    pub message: String,
+    /// What stands beside it.
+    pub members: Vec<(&'static str, Value)>,
+}
+
+impl Answer for Told {
+    fn respond(self) -> Result<Response> {
+        let message = json!({ "message": dialect::escaped(&self.message), "title": "Message" });
+        let mut envelope = Map::new();
+        envelope.insert("_server_messages".to_owned(), json!([message.to_string()]).to_string().into());
+        envelope.extend(self.members.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        notice::note(&mut envelope);
+        Ok(Response::json(StatusCode::OK, envelope.into()))
+    }
+
+    #[cfg(test)]
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers_in::<String>(200, Some("_server_messages"));
     }
 }
 

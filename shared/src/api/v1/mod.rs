@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod auth;
+pub mod bulk_transaction;
 pub mod client;
 pub mod dialect;
 pub mod envelope;

@@ -1,6 +1,7 @@
 //! Version 2: resources, a file each.
 
 mod breaker;
+pub mod bulk_transactions;
 pub mod calls;
 pub mod connector_status;
 pub mod connectors;

@@ -16,7 +16,6 @@ use jiff::Timestamp;
 use super::super::{Chunk, Done, FailedRecord, Job, KEPT, Outcome, Record};
 use crate::{
     Error, Result,
-    clock::rfc3339,
     documents::{DocType, receipt::RECOGNISED},
     dynamo::{Attributes, Item, body, json, n, parse_time, s, shard, time},
     integration_log::Failure,
@@ -83,11 +82,6 @@ pub fn listed_partition(shard: u32) -> String {
     format!("job#{shard}")
 }
 
-/// Where a job is in the list of all jobs.
-pub fn listed_place(job: &Job) -> String {
-    format!("{}#{}", rfc3339(job.created_at), job.id)
-}
-
 /// The job of a header's or an index entry's partition key.
 pub fn job_id(item: &Item) -> Result<String> {
     Ok(Attributes(item).text("pk")?.trim_start_matches("J#").to_owned())
@@ -117,7 +111,7 @@ pub fn header(job: &Job, due: Timestamp) -> Item {
         ("dpk".to_owned(), s(due_partition(shard))),
         ("dsk".to_owned(), time(due)),
         ("spk".to_owned(), s(listed_partition(shard))),
-        ("ssk".to_owned(), s(listed_place(job))),
+        ("ssk".to_owned(), s(job.place())),
     ]);
     item
 }

@@ -226,7 +226,7 @@ impl BulkStore for DynamoBulk {
         let keys = places.iter().map(|(_, job)| item::header_key(job)).collect();
         let read = batch_get(&self.client, &self.table, keys, Consistency::Strong).await?;
         let mut jobs = read.iter().map(item::job_of).collect::<Result<Vec<_>>>()?;
-        jobs.sort_by_key(|job| std::cmp::Reverse(item::listed_place(job)));
+        jobs.sort_by_key(|job| std::cmp::Reverse(job.place()));
         Ok(Page { items: jobs, next, partial: false })
     }
 
@@ -394,6 +394,12 @@ impl BulkStore for DynamoBulk {
             None => item::FAILURES.to_owned(),
         };
         let items = self.query(job, from, &format!("{}~", item::FAILURES), limit).await?;
+        items.iter().map(item::failure_of).collect()
+    }
+
+    async fn failures_of(&self, job: &str, records: &[Record]) -> Result<Vec<FailedRecord>> {
+        let keys = records.iter().map(|record| item::failure_key(job, record)).collect();
+        let items = batch_get(&self.client, &self.table, keys, Consistency::Strong).await?;
         items.iter().map(item::failure_of).collect()
     }
 

@@ -22,8 +22,6 @@ use crate::{
     },
 };
 
-/// Records of a chunk that are worked on at a time.
-const AT_ONCE: usize = 16;
 /// How often a source that changes at the same time is read and decided on.
 const MAX_ROUNDS: usize = 5;
 /// The longest wait between two of them, in milliseconds.
@@ -33,12 +31,16 @@ const LONGEST_WAIT: u64 = 40;
 pub struct BuiltInMaker {
     documents: Arc<dyn DocumentStore>,
     clock: Arc<dyn Clock>,
+    at_once: usize,
 }
 
 impl BuiltInMaker {
-    /// Makes documents in `documents`.
-    pub fn new(documents: Arc<dyn DocumentStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { documents, clock }
+    /// Records of a chunk that are worked on at a time, where nothing is said.
+    pub const AT_ONCE: usize = 16;
+
+    /// Makes documents in `documents`, of `at_once` records of a chunk at a time.
+    pub fn new(documents: Arc<dyn DocumentStore>, clock: Arc<dyn Clock>, at_once: usize) -> Self {
+        Self { documents, clock, at_once: at_once.max(1) }
     }
 
     /// What is under `key`: as it was `read` with the chunk, if it was.
@@ -106,12 +108,8 @@ fn block(sources: &Sources) -> u32 {
 
 #[async_trait]
 impl Maker for BuiltInMaker {
-    fn knows(&self, from: &str, to: &str) -> bool {
-        Pair::find(from, to).is_some()
-    }
-
     fn at_once(&self) -> usize {
-        AT_ONCE
+        self.at_once
     }
 
     async fn sources(&self, order: &Order, records: &[Record]) -> Result<Sources> {

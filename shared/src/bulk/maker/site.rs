@@ -113,10 +113,6 @@ fn unmapped(error: SiteError, key: &DocumentKey) -> Error {
 
 #[async_trait]
 impl Maker for SiteMaker {
-    fn knows(&self, from: &str, to: &str) -> bool {
-        Mapping::find(from, to).is_some()
-    }
-
     fn at_once(&self) -> usize {
         self.at_once
     }

@@ -265,7 +265,7 @@ async fn jobs_are_listed_newest_first_by_pages() {
             limit: 3,
             cursor: cursor.take(),
         };
-        let page = rig.bulk.jobs(&rig.administrator, &query).await.unwrap();
+        let page = rig.bulk.jobs(&rig.administrator, &query, &super::JobFilter::default()).await.unwrap();
         assert!(page.items.len() <= 3);
         listed.extend(page.items.into_iter().map(|job| job.id));
         cursor = page.next;

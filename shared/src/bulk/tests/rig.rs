@@ -87,10 +87,6 @@ impl Workshop {
 
 #[async_trait]
 impl Maker for Workshop {
-    fn knows(&self, from: &str, to: &str) -> bool {
-        (from, to) == ("Sales Order", "Sales Invoice")
-    }
-
     fn at_once(&self) -> usize {
         3
     }
@@ -141,7 +137,7 @@ impl Maker for Workshop {
 }
 
 pub struct Rig {
-    pub dynamo: Dynamo,
+    _dynamo: Dynamo,
     pub clock: Arc<ManualClock>,
     pub queue: Arc<MemoryQueue<BulkMessage>>,
     pub workshop: Arc<Workshop>,
@@ -175,9 +171,20 @@ impl Rig {
             LEASE,
         );
         let sweeper = BulkSweeper::new(store.clone(), dispatcher.clone(), time.clone());
-        let bulk = BulkTransactions::new(store.clone(), workshop.clone(), queue.clone(), time, CHUNK);
+        let bulk = BulkTransactions::new(store.clone(), |_, _| true, queue.clone(), time, CHUNK);
         let administrator = Principal::administrator().unwrap();
-        Self { dynamo, clock, queue, workshop, store, bulk, dispatcher, worker, sweeper, administrator }
+        Self {
+            _dynamo: dynamo,
+            clock,
+            queue,
+            workshop,
+            store,
+            bulk,
+            dispatcher,
+            worker,
+            sweeper,
+            administrator,
+        }
     }
 
     /// Asks for invoices of the orders `from` to `to`.
