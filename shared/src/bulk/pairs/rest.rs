@@ -36,7 +36,7 @@ enum By {
 
 /// A row of a source, in numbers.
 pub(super) struct Reading {
-    quantity: Decimal,
+    pub quantity: Decimal,
     pub rate: Decimal,
     amount: Decimal,
     /// Units of stock in one of the row's.

@@ -33,7 +33,7 @@ fn an_order_billed_in_two_parts_is_billed_once() {
     assert_target(&first, &json!({"items": [{"so_detail": "r1", "qty": 3}]}));
     assert_source(
         &first,
-        &json!({"per_billed": 90.908264, "billing_status": "Partly Billed", "status": "To Deliver and Bill"}),
+        &json!({"per_billed": 90.908_264, "billing_status": "Partly Billed", "status": "To Deliver and Bill"}),
     );
     let order = after(&order, &first);
     let second = map(&order, "Sales Invoice").unwrap();
@@ -172,6 +172,13 @@ fn parts(mut source: Document, to: &str, rows: &[(i64, i64, i64, usize)]) -> (Ve
     (made, source)
 }
 
+/// Makes everything that is made of such a source.
+fn each_of(source: &Document) {
+    for pair in PAIRS.iter().filter(|pair| pair.from() == source.key.doctype.as_str()) {
+        let _ = map(source, pair.to());
+    }
+}
+
 fn total<'a>(rows: impl Iterator<Item = &'a Value>, field: &str) -> Decimal {
     rows.map(|row| number(&row[field])).sum()
 }
@@ -184,10 +191,10 @@ proptest! {
         let to = if doctype == "Sales Order" || doctype == "Delivery Note" { "Sales Invoice" } else { "Purchase Invoice" };
         let source = source(&doctype, "billed_amt", &drawn);
         let (made, end) = parts(source.clone(), to, &drawn);
-        let billed = total(made.iter().flat_map(|made| rows(made)), "amount");
+        let billed = total(made.iter().flat_map(rows), "amount");
         let wanted = total(rows(&source.fields).iter(), "amount") - total(rows(&source.fields).iter(), "billed_amt");
         prop_assert_eq!(billed, wanted);
-        for row in made.iter().flat_map(|made| rows(made)) {
+        for row in made.iter().flat_map(rows) {
             prop_assert!(number(&row["qty"]) > Decimal::ZERO && number(&row["amount"]) >= Decimal::ZERO, "{}", row);
             // The amount is what the quantity costs, but for what was billed elsewhere at another price.
             let off = number(&row["amount"]) - number(&row["qty"]) * number(&row["rate"]);
@@ -212,10 +219,10 @@ proptest! {
         };
         let source = source(doctype, done, &drawn);
         let (made, end) = parts(source.clone(), to, &drawn);
-        let delivered = total(made.iter().flat_map(|made| rows(made)), "qty");
+        let delivered = total(made.iter().flat_map(rows), "qty");
         let wanted = total(rows(&source.fields).iter(), "qty") - total(rows(&source.fields).iter(), done);
         prop_assert_eq!(delivered, wanted);
-        prop_assert!(made.iter().flat_map(|made| rows(made)).all(|row| number(&row["qty"]) > Decimal::ZERO));
+        prop_assert!(made.iter().flat_map(rows).all(|row| number(&row["qty"]) > Decimal::ZERO));
         prop_assert_eq!(map(&end, to).unwrap_err().code(), ErrorCode::NothingToMap);
     }
 
@@ -251,9 +258,30 @@ proptest! {
         for doctype in ["Sales Order", "Sales Invoice", "Delivery Note", "Quotation", "Purchase Order"] {
             let mut source = source(doctype, "billed_amt", &drawn);
             source.fields["items"][0][field.as_str()] = odd.clone();
-            let _ = PAIRS.iter().filter(|pair| pair.from() == doctype).map(|pair| map(&source, pair.to())).count();
+            each_of(&source);
             source.fields.insert(header.clone(), odd.clone());
-            let _ = PAIRS.iter().filter(|pair| pair.from() == doctype).map(|pair| map(&source, pair.to())).count();
+            each_of(&source);
         }
     }
+}
+
+#[test]
+fn of_a_bundle_the_parts_of_what_is_taken_go_along() {
+    let mut order = two_rows();
+    order.fields["items"][0]["delivered_qty"] = json!(1);
+    order.fields.insert(
+        "packed_items".to_owned(),
+        json!([
+            {"name": "p1", "parent_item": "A", "parent_detail_docname": "r1", "item_code": "A-1", "qty": 6},
+            {"name": "p2", "parent_item": "B", "parent_detail_docname": "r2", "item_code": "B-1", "qty": 2, "picked_qty": 2},
+        ]),
+    );
+    let note = map(&order, "Delivery Note").unwrap();
+    let parts = json!([
+        {"name": null, "item_code": "A-1", "qty": 4, "parent_detail_docname": "1", "idx": 1},
+        {"item_code": "B-1", "qty": 2, "parent_detail_docname": "2", "picked_qty": null},
+    ]);
+    assert_target(&note, &json!({"packed_items": parts}));
+    let note = map_rows(&order, "Delivery Note", &["r2"]).unwrap();
+    assert_target(&note, &json!({"packed_items": [{"item_code": "B-1", "parent_detail_docname": "1"}]}));
 }

@@ -77,7 +77,7 @@ fn what_its_supplier_delivers_is_on_no_delivery_note() {
     assert_target(&mapped, &json!({"items": [{"item_code": "B"}]}));
     assert_source(
         &mapped,
-        &json!({"per_delivered": 33.333333, "delivery_status": "Partly Delivered", "status": "To Deliver and Bill"}),
+        &json!({"per_delivered": 33.333_333, "delivery_status": "Partly Delivered", "status": "To Deliver and Bill"}),
     );
     nothing_is_left(&order, &mapped, "Delivery Note");
 }

@@ -3,11 +3,11 @@
 use super::*;
 
 /// An order of two rows, 100 and 50, with these fields besides.
-fn invoice_of(more: Value) -> Mapped {
+fn invoice_of(more: &Value) -> Mapped {
     map(&order(more), "Sales Invoice").unwrap()
 }
 
-fn order(more: Value) -> Document {
+fn order(more: &Value) -> Document {
     let mut order = json!({"customer": "ACME", "currency": "CHF", "items": [
         {"name": "r1", "item_code": "A", "qty": 4, "rate": 25, "amount": 100},
         {"name": "r2", "item_code": "B", "qty": 1, "rate": 50, "amount": 50, "item_tax_rate": "{\"Reduced\": 2}"},
@@ -28,7 +28,7 @@ fn taxes_build_on_each_other() {
     total["row_id"] = json!(2);
     let quantity = tax("On Item Quantity", 0.5);
     let fixed = json!({"charge_type": "Actual", "tax_amount": 7.35});
-    let mapped = invoice_of(json!({"taxes": [tax("On Net Total", 10.0), amount, total, quantity, fixed]}));
+    let mapped = invoice_of(&json!({"taxes": [tax("On Net Total", 10.0), amount, total, quantity, fixed]}));
     // 150 +15 = 165 +7.5 = 172.5 +17.25 = 189.75 +2.5 = 192.25 +7.35
     let taxes = json!([{"tax_amount": 15, "total": 165}, {"tax_amount": 7.5}, {"tax_amount": 17.25},
         {"tax_amount": 2.5, "total": 192.25}, {"tax_amount": 7.35, "total": 199.6}]);
@@ -40,7 +40,7 @@ fn an_item_has_rates_of_its_own() {
     let mut reduced = tax("On Net Total", 10.0);
     reduced["account_head"] = json!("Reduced");
     assert_target(
-        &invoice_of(json!({"taxes": [reduced]})),
+        &invoice_of(&json!({"taxes": [reduced]})),
         &json!({"taxes": [{"tax_amount": 11}], "grand_total": 161}),
     );
 }
@@ -52,7 +52,7 @@ fn deducted_taxes_lessen_the_total_and_those_of_a_valuation_leave_it() {
     valuation["category"] = json!("Valuation");
     let taxes = json!([{"tax_amount": 15, "total": 135}, {"tax_amount": 15, "total": 135}]);
     assert_target(
-        &invoice_of(json!({"taxes": [deducted, valuation]})),
+        &invoice_of(&json!({"taxes": [deducted, valuation]})),
         &json!({"taxes": taxes, "grand_total": 135}),
     );
 }
@@ -63,7 +63,7 @@ fn prices_may_contain_their_tax() {
     contained["included_in_print_rate"] = json!(1);
     let items = json!([{"amount": 100, "net_amount": 92.51, "net_rate": 23.13}, {"net_amount": 46.25}]);
     assert_target(
-        &invoice_of(json!({"taxes": [contained]})),
+        &invoice_of(&json!({"taxes": [contained]})),
         &json!({"items": items, "total": 150, "net_total": 138.76, "taxes": [{"tax_amount": 11.24}], "grand_total": 150}),
     );
 }
@@ -71,7 +71,7 @@ fn prices_may_contain_their_tax() {
 #[test]
 fn a_discount_is_of_the_grand_total_or_of_the_net_total() {
     let with = |on: &str| {
-        invoice_of(json!({"taxes": [tax("On Net Total", 10.0)],
+        invoice_of(&json!({"taxes": [tax("On Net Total", 10.0)],
         "additional_discount_percentage": 10, "apply_discount_on": on}))
     };
     // 10 % of 165; what is left of it is 135 and its tax.
@@ -90,7 +90,7 @@ fn a_discount_is_of_the_grand_total_or_of_the_net_total() {
 #[test]
 fn amounts_are_in_the_companys_currency_too() {
     let mapped =
-        invoice_of(json!({"currency": "USD", "conversion_rate": 0.8, "party_account_currency": "CHF",
+        invoice_of(&json!({"currency": "USD", "conversion_rate": 0.8, "party_account_currency": "CHF",
         "taxes": [tax("On Net Total", 10.0)]}));
     assert_target(
         &mapped,
@@ -102,7 +102,7 @@ fn amounts_are_in_the_companys_currency_too() {
 #[test]
 fn a_currency_without_decimals_has_none_and_one_of_three_has_three() {
     let total = |currency: &str| {
-        invoice_of(json!({"currency": currency, "taxes": [tax("On Net Total", 7.7777)]})).target["grand_total"].to_string()
+        invoice_of(&json!({"currency": currency, "taxes": [tax("On Net Total", 7.7777)]})).target["grand_total"].to_string()
     };
     assert_eq!([total("JPY"), total("CHF"), total("KWD")], ["162", "161.67", "161.667"]);
 }
@@ -111,7 +111,7 @@ fn a_currency_without_decimals_has_none_and_one_of_three_has_three() {
 fn what_is_rounded_is_rounded_as_the_source_is() {
     let rounded = |grand: f64, rounded: f64| {
         let order = order(
-            json!({"taxes": [tax("On Net Total", 8.1)], "grand_total": grand, "rounded_total": rounded}),
+            &json!({"taxes": [tax("On Net Total", 8.1)], "grand_total": grand, "rounded_total": rounded}),
         );
         map_rows(&order, "Sales Invoice", &["r2"])
             .unwrap()
@@ -137,7 +137,7 @@ fn numbers_keep_the_digits_they_were_given() {
 
 #[test]
 fn commissions_are_of_the_rows_that_grant_one() {
-    let mut order = order(json!({"amount_eligible_for_commission": 150, "commission_rate": 4,
+    let mut order = order(&json!({"amount_eligible_for_commission": 150, "commission_rate": 4,
         "sales_team": [{"sales_person": "Ann", "allocated_percentage": 50, "commission_rate": 10, "allocated_amount": 75}]}));
     order.fields["items"][0]["grant_commission"] = json!(1);
     let team = json!([{"sales_person": "Ann", "allocated_amount": 50, "incentives": 5}]);
