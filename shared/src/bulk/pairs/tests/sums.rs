@@ -132,6 +132,8 @@ fn numbers_keep_the_digits_they_were_given() {
     );
     let mapped = map(&document("Sales Order", order.unwrap()), "Sales Invoice").unwrap();
     assert_eq!(mapped.target["items"][0]["rate"].to_string(), "25.1234567890123456789");
+    assert_eq!(mapped.target["items"][0]["qty"].to_string(), "4.000");
+    assert_eq!(mapped.target["items"][0]["amount"].to_string(), "100.4900");
     assert_eq!(mapped.source["items"][0]["qty"].to_string(), "4.000");
 }
 
