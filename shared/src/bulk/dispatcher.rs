@@ -57,7 +57,7 @@ impl Dispatcher {
         };
         let from = if job.started_at.is_none() { 0 } else { job.chunks };
         if let Some(asked_at) = job.retry_asked_at {
-            let planned = self.plan_retry(&mut job, deadline).await?;
+            let planned = job.cancelled.is_some() || self.plan_retry(&mut job, deadline).await?;
             if planned {
                 self.store.retry_planned(id, asked_at).await?;
             } else {
