@@ -4,17 +4,30 @@ CAUSEWAY_PORT ?= 4566
 export PYTHON CAUSEWAY_PORT
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
+# The ERPNext site, for up, deploy and check-erpnext: ERPNEXT_URL, ERPNEXT_KEY and ERPNEXT_SECRET of the environment, or
+# URL, KEY and SECRET on make's own command line (in an environment, those could be anyone's). They reach programs by
+# the environment, so that no other list of processes has them.
+ifeq ($(origin URL),command line)
+override export ERPNEXT_URL := $(value URL)
+endif
+ifeq ($(origin KEY),command line)
+override export ERPNEXT_KEY := $(value KEY)
+override export ERPNEXT_OAUTH :=
+endif
+ifeq ($(origin SECRET),command line)
+override export ERPNEXT_SECRET := $(value SECRET)
+endif
+
 CAUSEWAY := .venv/bin/python local/causeway.py
 CHECKS := .venv/bin/python local/checks.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean status deploy seed tour logs replay-dead watch test lint unit e2e bench check-erpnext preflight venv venv-dev ci-deps
+.PHONY: help up down clean status deploy seed tour tour-bulk logs replay-dead watch test lint unit e2e bench check-erpnext preflight venv venv-dev ci-deps
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# ERPNEXT_URL, ERPNEXT_KEY, ERPNEXT_SECRET, in the environment or here: documents live on that site.
-up: venv ## Build, start the local AWS, deploy, seed, and show the main job once (ERPNEXT_URL=: documents live there)
+up: venv ## Build, start the local AWS, deploy, seed, and show the main job once (URL=, KEY=, SECRET= of an ERPNext site: documents live there; URL=none: here again)
 	@$(CAUSEWAY) up
 
 down: venv ## Stop the local AWS; its data stay
@@ -26,7 +39,7 @@ clean: venv ## Stop the local AWS and delete its data
 status: venv ## Where the local stack runs, and its variables
 	@$(CAUSEWAY) status
 
-deploy: venv ## Build, and deploy to the running local stack
+deploy: venv ## Build, and deploy to the running local stack (URL=, KEY=, SECRET= as with up)
 	@cargo build --workspace
 	@$(CAUSEWAY) deploy
 
@@ -35,6 +48,9 @@ seed: venv ## Put secrets and connector settings into the running stack
 
 tour: venv ## Send real signed webhooks to the running stack and show what becomes of them
 	@$(CAUSEWAY) tour
+
+tour-bulk: venv ## Turn 1,000 Sales Orders into Sales Invoices on the running stack, with failures and a retry
+	@$(CAUSEWAY) tour-bulk
 
 logs: venv ## What the functions logged in the last 15 minutes
 	@$(CAUSEWAY) logs
@@ -62,9 +78,9 @@ bench: venv ## Time, AWS cost, start-up and throughput, as in docs/benchmarks.md
 	@cargo build --release --workspace
 	@cargo bench --workspace --bench ingest --bench signature --bench units --bench read_models --bench outbound --bench outage --bench start --bench load --bench api
 
-check-erpnext: ## Try what an ERPNext site can do (ERPNEXT_URL, ERPNEXT_KEY, ERPNEXT_SECRET; WRITE=1, SUBMIT=1, SETUP=DocType,…)
+check-erpnext: ## Try what an ERPNext site can do (URL=, KEY=, SECRET=; WRITE=1, SUBMIT=1, SETUP=DocType,…)
 	@cargo build --quiet --workspace --bin check-erpnext
-	@target/debug/check-erpnext
+	@$${CARGO_TARGET_DIR:-target}/debug/check-erpnext
 
 preflight:
 	@$(PYTHON) local/preflight.py

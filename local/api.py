@@ -13,6 +13,10 @@ from console import Failure
 TIMEOUT_SECONDS = 30
 
 
+class Silence(Failure):
+    """No answer at all."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back."""
@@ -64,9 +68,9 @@ class Api:
         """PUT of a JSON body."""
         return self._call("PUT", path, {}, body)
 
-    def post(self, *path: str) -> Answer:
-        """POST without a body."""
-        return self._call("POST", path, {}, {})
+    def post(self, *path: str, body: Any = None) -> Answer:
+        """POST of a JSON body, an empty object where there is none."""
+        return self._call("POST", path, {}, {} if body is None else body)
 
     def _call(self, method: str, path: tuple[str, ...], query: dict[str, str], body: Any) -> Answer:
         url = "/".join([self.url, *(urllib.parse.quote(part, safe="") for part in path)])
@@ -83,13 +87,14 @@ class Api:
 def send(method: str, url: str, headers: dict[str, str], data: bytes | None) -> Answer:
     """One request with exactly these headers (urllib would add a content type; Frappe sends none)."""
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=TIMEOUT_SECONDS)
     try:
         connection.request(method, urllib.parse.urlunsplit(("", "", *parts[2:4], "")), body=data, headers=headers)
         answer = connection.getresponse()
         return Answer(answer.status, parsed(answer.read()))
     except (OSError, http.client.HTTPException) as error:
-        raise Failure(f"{url} does not answer ({error}).") from error
+        raise Silence(f"{url} does not answer ({error}).") from error
     finally:
         connection.close()
 

@@ -20,11 +20,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 import deploy
 import environment
+import erpnext
 import logs
 import replay
 import seed
 import stack
 import tour
+import tour_bulk
 from api import Api
 from console import Failure, Phases, bold, say
 from stack import REPO, Stack
@@ -52,6 +54,10 @@ def main() -> int:
 def up(options: argparse.Namespace) -> None:
     """Build, start, deploy, seed, show."""
     phases = Phases()
+    asked = erpnext.asked(dict(options.param).get("ErpnextUrl"))
+    port = stack.running_port(options.root)
+    before = erpnext.deployed(Stack(options.root, port)) if port else ""
+    erpnext.refuse_a_wrong_token(asked.site(before), before, asked)  # rather than after minutes of building
     if not options.no_build:
         with phases.phase("Build the functions"):
             build()
@@ -60,7 +66,7 @@ def up(options: argparse.Namespace) -> None:
         started = target.start()
         say(f"{target.endpoint} ({'started' if started else 'was running'})")
     with phases.phase("Deploy template.yaml"):
-        deploy_to(target, options)
+        deploy_to(target, options, asked)
     if not options.no_seed:
         with phases.phase("Seed secrets and connectors"):
             seed.run(target, environment.read(options.env_file), options.connectors)
@@ -80,21 +86,26 @@ def build() -> None:
         raise Failure("The build failed; cargo says why above.")
 
 
-def deploy_to(target: Stack, options: argparse.Namespace) -> None:
-    changed = deploy.deploy(target, options.bin_dir, {**site_parameters(), **dict(options.param)})
-    environment.write(target, options.env_file)
+def deploy_to(target: Stack, options: argparse.Namespace, asked: erpnext.Asked) -> bool:
+    """Deploys, and says where documents live; whether they moved there just now."""
+    before = erpnext.deployed(target)
+    site = asked.site(before)
+    erpnext.refuse_a_wrong_token(site, before, asked)
+    changed = deploy.deploy(target, options.bin_dir, {**dict(options.param), "ErpnextUrl": site})
+    variables = environment.write(target, options.env_file)
     say(f"{'deployed' if changed else 'nothing changed'}; variables in {display(options.env_file)}")
-
-
-def site_parameters() -> dict[str, str]:
-    """The ERPNext site that documents are to live on, where the environment names one."""
-    url = os.environ.get("ERPNEXT_URL", "")
-    return {"ErpnextUrl": url} if url else {}
+    say(erpnext.told(target, variables.get("ERPNEXT_CREDENTIALS_ID", ""), site, before, asked))
+    if asked.token and not site:
+        say("ERPNEXT_KEY and ERPNEXT_SECRET are not used: no site is named (ERPNEXT_URL)")
+    return site != before
 
 
 def redeploy(options: argparse.Namespace) -> None:
     """Deploys what is built to the running stack."""
-    deploy_to(running(options), options)
+    target, asked = running(options), erpnext.asked(dict(options.param).get("ErpnextUrl"))
+    moved = deploy_to(target, options, asked)
+    if moved or asked.token:  # the token, and the rules of connectors, follow the documents
+        seed.run(target, environment.read(options.env_file), options.connectors)
 
 
 def down(options: argparse.Namespace) -> None:
@@ -133,6 +144,15 @@ def show_tour(options: argparse.Namespace) -> None:
         raise Failure(f"The tour makes documents, and they would be made on {site}; it is for the built-in store.")
     tour.run(variables, options.connectors)
     tour.print_next_steps(variables, options.env_file)
+
+
+def show_bulk(options: argparse.Namespace) -> None:
+    """Turns 1,000 Sales Orders into Sales Invoices, and shows how."""
+    running(options)
+    variables = environment.read(options.env_file)
+    if site := seed.site_of(variables):
+        raise Failure(f"The tour makes documents, and they would be made on {site}; it is for the built-in store.")
+    tour_bulk.run(variables)
 
 
 def show_logs(options: argparse.Namespace) -> None:
@@ -177,7 +197,7 @@ def add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--bin-dir", type=absolute, default=target_dir() / "debug", help="where the binaries are")
         command.add_argument("--param", type=assignment, action="append", default=[], metavar="NAME=VALUE",
                              help="a parameter of template.yaml")
-    if name in ("up", "seed", "tour"):
+    if name in ("up", "deploy", "seed", "tour"):
         command.add_argument("--connectors", type=absolute, default=REPO / "local" / "connectors",
                              help="connector settings, NAME.json each")
     if name == "logs":
@@ -223,6 +243,7 @@ COMMANDS = {
     "deploy": redeploy,
     "seed": seed_again,
     "tour": show_tour,
+    "tour-bulk": show_bulk,
     "logs": show_logs,
     "replay-dead": replay_dead,
 }

@@ -7,9 +7,9 @@ connector of that site has no rules: mirrored into itself, each of its webhooks 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+import erpnext
 from api import Api
 from aws import client
 from console import Failure, say
@@ -33,11 +33,11 @@ def site_of(variables: dict[str, str]) -> str:
 
 def put_token(stack: Stack, secret_id: str, site: str) -> None:
     """Puts the site's token, if the environment has one; else the one that is there stays."""
-    key, secret = (os.environ.get(name, "") for name in ("ERPNEXT_KEY", "ERPNEXT_SECRET"))
-    if key and secret:
-        text = json.dumps({"key": key, "secret": secret})
+    given = erpnext.token()
+    if given:
+        text = json.dumps({"key": given.key, "secret": given.secret})
         client(stack, "secretsmanager").put_secret_value(SecretId=secret_id, SecretString=text)
-    say(f"documents live on {site}, with {'the token given' if key and secret else 'the token that was there'}")
+    say(f"{'the token given' if given else 'the token that was there'}, for {site}")
 
 
 def put_secrets(stack: Stack, secret_id: str) -> None:

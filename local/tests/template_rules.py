@@ -261,9 +261,15 @@ def functions_log_for_a_limited_time(template: dict) -> Iterator[str]:
 
 
 def data_survive_the_stack(template: dict) -> Iterator[str]:
-    """What holds data stays when the stack goes or a change would replace it."""
+    """What holds data stays when the stack goes or a change would replace it.
+
+    What is there under a condition is not data but a token that others can make anew: it goes with the condition.
+    """
     for name, body in template["Resources"].items():
-        if body["Type"] in ("AWS::DynamoDB::Table", QUEUE, "AWS::SecretsManager::Secret"):
+        if "Condition" in body:
+            if body.get("DeletionPolicy", "Delete") != "Delete":
+                yield f"{name} would stay, and cost, when its condition is gone"
+        elif body["Type"] in ("AWS::DynamoDB::Table", QUEUE, "AWS::SecretsManager::Secret"):
             if body.get("DeletionPolicy") != "RetainExceptOnCreate" or body.get("UpdateReplacePolicy") != "Retain":
                 yield f"{name} would be deleted with its data"
 

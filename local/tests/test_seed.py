@@ -8,7 +8,6 @@ import unittest
 from types import SimpleNamespace
 from unittest import mock
 
-import causeway
 import seed
 from stack import REPO
 
@@ -55,14 +54,6 @@ class Token(unittest.TestCase):
 
     def test_without_one_what_is_there_stays(self):
         self.assertEqual(self.put(ERPNEXT_KEY="", ERPNEXT_SECRET=""), [])
-
-
-class Site(unittest.TestCase):
-    def test_the_environment_says_where_documents_live(self):
-        with mock.patch.dict(os.environ, ERPNEXT_URL="https://erp.example.com"):
-            self.assertEqual(causeway.site_parameters(), {"ErpnextUrl": "https://erp.example.com"})
-        with mock.patch.dict(os.environ, ERPNEXT_URL=""):
-            self.assertEqual(causeway.site_parameters(), {})
 
 
 if __name__ == "__main__":

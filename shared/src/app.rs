@@ -13,16 +13,20 @@ use aws_smithy_http_client::{
 use jiff::SignedDuration;
 use std::time::Duration;
 
-use self::providers::Providers;
+use self::providers::{Home, Providers};
 use crate::{
     Result,
     api::{Api, Guard, Queries, Services},
     auth::{Accounts, ApiKeys, Directory, Keyring},
-    bulk::{BulkTransactions, dynamo::DynamoBulk},
+    bulk::{
+        BuiltInMaker, BulkMessage, BulkStore, BulkSweeper, BulkTransactions, ChunkWorker, Dispatcher, Maker,
+        Pace, SiteMaker, dynamo::DynamoBulk,
+    },
     cache::{Cache, dynamo::DynamoCache},
     clock::{Clock, SystemClock},
     config::{
-        ApiConfig, DocumentEventsConfig, Environment, IngestConfig, OutboundConfig, Tables, WorkerConfig,
+        ApiConfig, BulkConfig, DocumentEventsConfig, Environment, IngestConfig, OutboundConfig, Tables,
+        WorkerConfig,
     },
     connectors::{ConnectorCache, ConnectorRepository},
     documents::{DocumentKey, DocumentStore, dynamo::DynamoDocuments},
@@ -36,7 +40,7 @@ use crate::{
     queue::{Queue, sqs::SqsQueue},
     rate_limit::{FailedAuthentications, RateLimiter, dynamo::DynamoCounters},
     secrets::{SecretStore, secretsmanager::SecretsManager},
-    trigger::{queue::WorkerFunction, stream::StreamFunction},
+    trigger::{bulk::BulkFunction, queue::WorkerFunction, stream::StreamFunction},
     webhook::{Ingest, IngestFunction},
 };
 
@@ -105,7 +109,7 @@ struct Adapters {
     /// Causeway's own records: settings, users, roles, keys. Always in DynamoDB.
     records: Arc<dyn DocumentStore>,
     /// Everyone else's documents: the same store, or an ERPNext site.
-    documents: Arc<dyn DocumentStore>,
+    home: Home,
     governor: Arc<Governor>,
     directory: Arc<Directory>,
     log: Arc<dyn IntegrationLog>,
@@ -134,7 +138,7 @@ impl Adapters {
         let providers = Providers { aws, dynamo, tables, clock: &clock, records: &records, calls: &noted };
         let governor = providers.governor(Arc::new(release.clone()));
         Ok(Self {
-            documents: providers.documents(outbound, &governor)?,
+            home: providers.home(outbound, &governor)?,
             governor,
             directory: Arc::new(Directory::new(Arc::clone(&records), Arc::clone(&clock))),
             records,
@@ -191,7 +195,7 @@ pub async fn worker() -> Result<WorkerFunction> {
     let config = WorkerConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, records, documents, directory, log, calls, parking, queue, release, .. } =
+    let Adapters { clock, records, home, directory, log, calls, parking, queue, release, .. } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, &config.outbound)?;
     let connectors =
         ConnectorCache::settings_only(ConnectorRepository::new(Arc::clone(&records)), Arc::clone(&clock));
@@ -200,9 +204,45 @@ pub async fn worker() -> Result<WorkerFunction> {
     let projector = projector(&dynamo, &config.tables, &parking, &clock);
     let sweeper = Sweeper::new(release.clone(), leases, Arc::clone(&clock), again_after(config.visibility));
     warm(&aws, touch_documents(&*records)).await;
+    let documents = home.documents;
     let ports = Ports { documents, records, directory, log, parking, queue: Arc::clone(&queue), clock };
     let worker = Arc::new(EventWorker::new(ports, connectors, release, projector));
     Ok(WorkerFunction { worker, sweeper, queue, call_log: calls, dead_letter_arn: config.events_dlq_arn })
+}
+
+/// The `bulk-worker` function.
+pub async fn bulk_worker() -> Result<BulkFunction> {
+    let config = BulkConfig::read(&Environment::new(&variable))?;
+    let aws = aws().await;
+    let dynamo = aws_sdk_dynamodb::Client::new(&aws);
+    let Adapters { clock, records, home, directory, calls, .. } =
+        Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, &config.outbound)?;
+    let bulk_queue = SqsQueue::new(aws_sdk_sqs::Client::new(&aws), &config.bulk_queue_url);
+    let queue: Arc<dyn Queue<BulkMessage>> = Arc::new(bulk_queue);
+    let store: Arc<dyn BulkStore> = Arc::new(DynamoBulk::new(dynamo, &config.tables));
+    let maker = maker(&home, config.pace.records_at_once, &clock);
+    let pace = Pace { window: config.pace.chunks_per_user, patience: again_after(config.visibility) };
+    let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::clone(&queue), Arc::clone(&clock), pace);
+    let lease = SignedDuration::try_from(config.lease).unwrap_or(SignedDuration::from_secs(45));
+    let sweeper = BulkSweeper::new(Arc::clone(&store), dispatcher.clone(), Arc::clone(&clock));
+    let worker = ChunkWorker::new(store, maker, dispatcher.clone(), directory, clock, lease);
+    warm(&aws, touch_documents(&*records)).await;
+    Ok(BulkFunction { worker: Arc::new(worker), dispatcher, sweeper, queue, call_log: calls })
+}
+
+/// What makes documents of others, where they live.
+fn maker(home: &Home, at_once: Option<usize>, clock: &Arc<dyn Clock>) -> Arc<dyn Maker> {
+    let documents = Arc::clone(&home.documents);
+    match &home.site {
+        Some(site) => {
+            let at_once = at_once.unwrap_or(SiteMaker::AT_ONCE);
+            Arc::new(SiteMaker::new(Arc::clone(site), documents, at_once))
+        }
+        None => {
+            let at_once = at_once.unwrap_or(BuiltInMaker::AT_ONCE);
+            Arc::new(BuiltInMaker::new(documents, Arc::clone(clock), at_once))
+        }
+    }
 }
 
 /// The `document-events` function.
@@ -224,7 +264,7 @@ pub async fn api() -> Result<Api> {
     let config = ApiConfig::read(&Environment::new(&variable))?;
     let aws = aws().await;
     let dynamo = aws_sdk_dynamodb::Client::new(&aws);
-    let Adapters { clock, records, documents, directory, log, calls, governor, parking, release, .. } =
+    let Adapters { clock, records, home, directory, log, calls, governor, parking, release, .. } =
         Adapters::new(&aws, &dynamo, &config.tables, &config.events_queue_url, &config.outbound)?;
     let secrets: Arc<dyn SecretStore> =
         Arc::new(SecretsManager::new(aws_sdk_secretsmanager::Client::new(&aws)));
@@ -285,7 +325,7 @@ pub async fn api() -> Result<Api> {
         bulk,
         read_models,
         cache: Cache::new(shared_cache, Arc::clone(&clock)),
-        documents,
+        documents: home.documents,
         clock,
         public_url: config.public_url,
     };

@@ -120,6 +120,34 @@ pub struct WorkerConfig {
     pub outbound: OutboundConfig,
 }
 
+/// What `bulk-worker` needs.
+#[derive(Debug, Clone)]
+pub struct BulkConfig {
+    /// All three tables.
+    pub tables: Tables,
+    /// The queue it works off.
+    pub bulk_queue_url: String,
+    /// Where events go that waited for a provider to be well.
+    pub events_queue_url: String,
+    /// How long a claim to a chunk lasts: longer than the function runs.
+    pub lease: Duration,
+    /// How long SQS hides a message that is being worked on.
+    pub visibility: Duration,
+    /// How its work is paced.
+    pub pace: BulkPace,
+    /// Calls to providers.
+    pub outbound: OutboundConfig,
+}
+
+/// How bulk transactions are paced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BulkPace {
+    /// The most chunks of a user in flight.
+    pub chunks_per_user: usize,
+    /// The most records of a chunk worked on at a time; `None`: what suits the store.
+    pub records_at_once: Option<usize>,
+}
+
 /// What `api` needs.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
@@ -198,6 +226,25 @@ impl WorkerConfig {
             events_dlq_arn: env.text("EVENTS_DLQ_ARN")?,
             lease: env.seconds("LEASE_SECONDS", 45)?,
             visibility: env.seconds("VISIBILITY_SECONDS", 180)?,
+            outbound: OutboundConfig::read(env)?,
+        })
+    }
+}
+
+impl BulkConfig {
+    /// Reads it.
+    pub fn read(env: &Environment<'_>) -> Result<Self> {
+        let at_once = env.number("BULK_RECORDS_AT_ONCE", 0..=64, 0)?;
+        Ok(Self {
+            tables: tables(env)?,
+            bulk_queue_url: env.text("BULK_QUEUE_URL")?,
+            events_queue_url: env.text("EVENTS_QUEUE_URL")?,
+            lease: env.seconds("LEASE_SECONDS", 45)?,
+            visibility: env.seconds("BULK_VISIBILITY_SECONDS", 180)?,
+            pace: BulkPace {
+                chunks_per_user: env.number("BULK_CHUNKS_PER_USER", 1..=100, 4)?,
+                records_at_once: (at_once > 0).then_some(at_once),
+            },
             outbound: OutboundConfig::read(env)?,
         })
     }

@@ -98,6 +98,7 @@ pub fn size(value: &AttributeValue) -> usize {
         AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
         AttributeValue::S(text) => text.len(),
         AttributeValue::B(blob) => blob.as_ref().len(),
+        AttributeValue::L(list) => list.iter().map(|value| size(value) + 1).sum(),
         _ => 0,
     }
 }

@@ -135,6 +135,8 @@ error_codes! {
     PreconditionFailed = "precondition_failed", Precondition, "The document is another version";
     /// The document status does not allow the change (submitted, cancelled).
     DocstatusForbids = "docstatus_forbids", Unprocessable, "The document status forbids this";
+    /// What the document's status (Closed, On Hold, Lost) or a field like it says forbids it, though it is submitted; the detail says what. Reopening the document mends it.
+    StatusForbids = "status_forbids", Unprocessable, "The document's status forbids this";
     /// The document is larger than the store takes.
     DocumentTooLarge = "document_too_large", TooLarge, "The document is too large";
     /// The `Idempotency-Key` was used within the last 24 hours, with another request or another API key.

@@ -67,6 +67,16 @@ impl Aws {
         self.send("EVENTS_DLQ_URL", body)
     }
 
+    /// Sends a text straight to the bulk queue. Returns SQS's id of the message.
+    pub fn send_to_bulk_queue(&self, body: &str) -> String {
+        self.send("BULK_QUEUE_URL", body)
+    }
+
+    /// Messages on the bulk queue: waiting, being worked on, or delayed.
+    pub fn messages_on_bulk_queue(&self) -> u64 {
+        self.messages_on("BULK_QUEUE_URL")
+    }
+
     fn send(&self, queue: &str, body: &str) -> String {
         let input = json!({ "QueueUrl": self.variables.get(queue), "MessageBody": body });
         self.call("AmazonSQS.SendMessage", &input)["MessageId"].as_str().unwrap().to_owned()

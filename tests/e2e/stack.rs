@@ -13,14 +13,19 @@ use std::{
 };
 
 /// The functions, by the names of their binaries.
-const FUNCTIONS: [&str; 4] = ["api", "document-events", "event-worker", "webhook-ingest"];
+const FUNCTIONS: [&str; 5] = ["api", "bulk-worker", "document-events", "event-worker", "webhook-ingest"];
 /// Short times, so that what a crash leaves hidden comes back within a trial, and no more workers than two
 /// processors can use.
-const PARAMETERS: [&str; 5] = [
+const PARAMETERS: [&str; 9] = [
     "EventWorkerTimeoutSeconds=2",
     "EventsVisibilitySeconds=12",
     "LeaseSeconds=5",
     "WorkerConcurrency=4",
+    "BulkWorkerTimeoutSeconds=2",
+    "BulkVisibilitySeconds=12",
+    "BulkConcurrency=4",
+    // Small, so that there are many to kill workers at.
+    "BulkChunkSize=20",
     // All trials are one user. What the limits do is tried in unit tests.
     concat!(
         r#"RateLimits={"read": {"limit": 900000, "window_seconds": 300}, "list": {"limit": 900000, "window_seconds": 300}, "#,

@@ -1,4 +1,4 @@
-//! Finds and kills this stack's event workers, as a crash would: at any instruction, with no last word.
+//! Finds and kills this stack's workers, as a crash would: at any instruction, with no last word.
 
 use std::{
     fs,
@@ -38,7 +38,7 @@ fn kill_until(root: &Path, seed: u64, stop: &AtomicBool) -> usize {
     kills
 }
 
-/// The processes of the stack's event workers.
+/// The processes of the stack's workers.
 fn workers(root: &Path) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
@@ -47,13 +47,13 @@ fn workers(root: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// Whether it runs from this stack's directory, and for the event worker's function.
+/// Whether it runs from this stack's directory, and for a worker's function.
 fn is_worker(process: u32, root: &Path) -> bool {
     let Ok(program) = fs::read_link(format!("/proc/{process}/exe")) else { return false };
     let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
     let mut variables = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     program.starts_with(root)
-        && variables.any(|v| v.starts_with("AWS_LAMBDA_FUNCTION_NAME=") && v.contains("EventWorker"))
+        && variables.any(|v| v.starts_with("AWS_LAMBDA_FUNCTION_NAME=") && v.contains("Worker"))
 }
 
 fn kill(process: u32) -> bool {

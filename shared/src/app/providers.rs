@@ -44,6 +44,14 @@ pub struct Providers<'a> {
     pub calls: &'a Arc<dyn CallLog>,
 }
 
+/// Where documents live.
+pub struct Home {
+    /// Their store.
+    pub documents: Arc<dyn DocumentStore>,
+    /// The ERPNext site behind it, if it is one.
+    pub site: Option<Arc<Site>>,
+}
+
 impl Providers<'_> {
     /// Decides for all instances together who is called how often; `listener` hears when a breaker closes.
     pub fn governor(&self, listener: Arc<dyn OnClosed>) -> Arc<Governor> {
@@ -53,18 +61,17 @@ impl Providers<'_> {
 
     /// Where documents live: in the site, if the configuration has one, else with the records. Only where something is
     /// called is there something to call with: it reads all root certificates of the system.
-    pub fn documents(
-        &self,
-        config: &OutboundConfig,
-        governor: &Arc<Governor>,
-    ) -> Result<Arc<dyn DocumentStore>> {
-        let Some(erpnext) = &config.erpnext else { return Ok(Arc::clone(self.records)) };
+    pub fn home(&self, config: &OutboundConfig, governor: &Arc<Governor>) -> Result<Home> {
+        let Some(erpnext) = &config.erpnext else {
+            return Ok(Home { documents: Arc::clone(self.records), site: None });
+        };
         let transport = Arc::new(ReqwestTransport::new(config.exceptions.clone())?);
         let (calls, clock) = (Arc::clone(self.calls), Arc::clone(self.clock));
         let outbound = Arc::new(Outbound::new(transport, Arc::clone(governor), calls, clock));
         let site = Arc::new(self.site(erpnext, &outbound));
         let (client, tables) = (self.dynamo.clone(), self.tables.clone());
-        Ok(Arc::new(ErpnextDocuments::new(site, client, tables, Arc::clone(self.clock))))
+        let documents = ErpnextDocuments::new(Arc::clone(&site), client, tables, Arc::clone(self.clock));
+        Ok(Home { documents: Arc::new(documents), site: Some(site) })
     }
 
     fn site(&self, config: &ErpnextConfig, outbound: &Arc<Outbound>) -> Site {

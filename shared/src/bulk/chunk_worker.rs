@@ -135,17 +135,21 @@ impl ChunkWorker {
         let sources = self.maker.sources(&claimant.order, records).await;
         let sources = &sources.map_err(|error| stop(&error, claimant.chunk.tries))?;
         let at_once = if careful { 1 } else { self.maker.at_once() };
-        let work = stream::iter(records).map(|record| async move {
-            if Instant::now() >= stop_at {
-                return Err(Stop { counts: false, wait: Duration::ZERO });
-            }
-            if careful {
-                self.end_carefully(claimant, record, sources).await
-            } else {
-                self.end(claimant, record, sources).await
-            }
-        });
-        let results: Vec<Result<Ended, Stop>> = Box::pin(work.buffered(at_once).collect()).await;
+        let work: Vec<_> = records
+            .iter()
+            .map(|record| async move {
+                if Instant::now() >= stop_at {
+                    return Err(Stop { counts: false, wait: Duration::ZERO });
+                }
+                if careful {
+                    self.end_carefully(claimant, record, sources).await
+                } else {
+                    self.end(claimant, record, sources).await
+                }
+            })
+            .collect();
+        let results: Vec<Result<Ended, Stop>> =
+            Box::pin(stream::iter(work).buffered(at_once).collect()).await;
         let made = results.iter().filter(|result| matches!(result, Ok(Ended::Made(_)))).count();
         let mut ended = Vec::with_capacity(results.len());
         for result in results {

@@ -64,7 +64,7 @@ impl Dispatcher {
                 self.queue.send(&message(&job)).await?;
             }
         }
-        if job.is_over() {
+        if job.is_over() && !self.store.lane(&job.user).await?.lane.has(id) {
             return self.store.settle(id).await;
         }
         if job.started_at.is_none() {

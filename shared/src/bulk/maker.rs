@@ -1,4 +1,14 @@
 //! The port through which a record becomes a document: in the built-in store, or on an ERPNext site.
+//!
+//! The chunk worker is the caller. A record is a [`Work`]: whatever is lost on the way, one document is made for it.
+
+mod built_in;
+mod site;
+#[cfg(test)]
+mod tests;
+
+pub use built_in::BuiltInMaker;
+pub use site::SiteMaker;
 
 use std::collections::HashMap;
 
@@ -6,8 +16,8 @@ use async_trait::async_trait;
 
 use super::Record;
 use crate::{
-    Result,
-    documents::{DocType, Stored},
+    Error, ErrorCode, Result,
+    documents::{DocType, DocumentKey, Filters, Stored, Work},
 };
 
 /// What the records of a chunk have in common.
@@ -29,9 +39,6 @@ pub type Sources = HashMap<String, Option<Stored>>;
 /// Makes documents of sources, each once for a job.
 #[async_trait]
 pub trait Maker: Send + Sync {
-    /// Whether documents of `to` are made of documents of `from`.
-    fn knows(&self, from: &str, to: &str) -> bool;
-
     /// How many records of a chunk are worked on at a time.
     fn at_once(&self) -> usize;
 
@@ -43,4 +50,20 @@ pub trait Maker: Send + Sync {
 
     /// The name of the document that was made of `record` for this job; `None` if none was.
     async fn made(&self, order: &Order, record: &Record, sources: &Sources) -> Result<Option<String>>;
+}
+
+/// What the record is, for stores: the same in each attempt.
+fn work(order: &Order, record: &Record) -> Work {
+    Work { id: format!("{}.{}", order.job, record.index), noted: None, among: Filters::default() }
+}
+
+/// The document that the record names.
+fn source_key(order: &Order, record: &Record) -> Result<DocumentKey> {
+    DocumentKey::new(order.from.as_str(), record.name.as_str())
+}
+
+/// The error of a pair that nobody knows.
+fn unknown_pair(order: &Order) -> Error {
+    let detail = format!("no {} is made of a {} here", order.to, order.from);
+    Error::new(ErrorCode::StoreUnsupported, detail)
 }

@@ -17,6 +17,7 @@ mod job;
 mod lane;
 mod maker;
 mod message;
+pub mod pairs;
 mod record;
 mod request;
 mod store;
@@ -27,10 +28,13 @@ pub use chunk_worker::{ChunkWorker, Disposition};
 pub use dispatcher::{Dispatcher, Pace};
 pub use job::{Done, Job, JobStatus, KEPT};
 pub use lane::{ChunkId, Lane};
-pub use maker::{Maker, Order, Sources};
+pub use maker::{BuiltInMaker, Maker, Order, SiteMaker, Sources};
 pub use message::BulkMessage;
 pub use record::{Chunk, Ended, FailedRecord, MAX_ATTEMPTS, MAX_CHUNK, Outcome, Record};
 pub use request::{BulkRequest, MAX_RECORDS, MAX_REQUEST_BYTES};
 pub use store::{BulkStore, Claim, Claimed, Creation, JobQuery, SeenLane};
 pub use sweep::BulkSweeper;
 pub use transactions::{Accepted, BulkTransactions, JobFilter, Knows, RecordLine, RecordQuery, RecordStatus};
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! [`ConnectorRepository`] and remembered by [`ConnectorCache`].
 
 mod cache;
+mod circle;
 mod repository;
 mod settings;
 mod validation;

@@ -18,6 +18,7 @@ pub mod receipt;
 mod records;
 mod selection;
 mod series;
+mod work;
 
 pub use editing::{Changes, Created, Dialect, Editor, Expected, NewDocument};
 pub use filter::{Filter, Filters, MAX_FILTERS, MAX_VALUES, Operand, Operator};
@@ -27,10 +28,12 @@ pub use receipt::{Answer, IdempotencyKey, Receipt};
 pub use records::{Record, Recorded, Records, Saved};
 pub use selection::Selection;
 pub use series::Series;
+pub use work::Work;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -97,8 +100,8 @@ pub struct Document {
     pub fields: Fields,
     /// Which version of each source it shows.
     pub applied: Applied,
-    /// The events and requests that it shows the effect of, oldest first, where its store keeps them with the document
-    /// (since it cannot write it and the Integration Log in one transaction); as many as it keeps.
+    /// What it shows the effect of, oldest first, where its store keeps that with the document: events and requests, if it
+    /// cannot write it and the Integration Log in one transaction; works that are noted here; as many as it keeps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,
 }
@@ -248,12 +251,14 @@ pub struct Commit {
     pub event: Option<EventCompletion>,
     /// What a repeat of the request is recognised by and answered with, if it may be repeated.
     pub receipt: Option<Receipt>,
+    /// The work that is done by creating the first write's document, if it is one that is done once.
+    pub work: Option<Work>,
 }
 
 impl Commit {
     /// One write that answers no event.
     pub fn of(write: Write) -> Self {
-        Self { writes: vec![write], event: None, receipt: None }
+        Self { writes: vec![write], event: None, receipt: None, work: None }
     }
 }
 
@@ -263,6 +268,9 @@ pub const MAX_DOCUMENT_BYTES: usize = 5 * 512 * 1024;
 
 /// A page ends early, with a cursor, when its documents together are larger than this, in bytes.
 pub const MAX_PAGE_BYTES: usize = 5 * 512 * 1024;
+
+/// Documents that are read side by side where a store cannot read them together.
+const READ_AT_ONCE: usize = 8;
 
 /// The most documents one commit may write.
 pub const MAX_WRITES: usize = 50;
@@ -285,6 +293,24 @@ pub enum Committed {
 pub trait DocumentStore: Send + Sync {
     /// What is under `key`, read consistently; `None` if nothing ever was.
     async fn read(&self, key: &DocumentKey) -> Result<Option<Stored>>;
+
+    /// What is under each of `keys`, in their order, read consistently; cheaper than one by one where a store can.
+    async fn read_many(&self, keys: &[DocumentKey]) -> Result<Vec<Option<Stored>>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for some in keys.chunks(READ_AT_ONCE) {
+            let reads: Vec<_> = some.iter().map(|key| self.read(key)).collect();
+            found.extend(try_join_all(reads).await?);
+        }
+        Ok(found)
+    }
+
+    /// The document of `doctype` that a commit of `work` created, as far as the store itself recognises works by their
+    /// ids: where another document notes them, that one is to be read.
+    ///
+    /// Fails with `outcome_unknown` while an attempt at it may be under way.
+    async fn made(&self, _doctype: &DocType, _work: &Work) -> Result<Option<Document>> {
+        Ok(None)
+    }
 
     /// Documents of one DocType in the order asked for, ties of `modified` in the order of their names. A document
     /// that changes while pages are read may be seen twice or at its new place, never lost from both.

@@ -117,16 +117,13 @@ impl Mapping {
         }
     }
 
-    /// The arguments of the method, those in `more` too.
-    fn arguments(&self, source: &str, more: Map) -> Map {
-        let mut args = more;
+    /// The arguments of the method that say what `source` is.
+    fn arguments<'a>(&'a self, source: &'a str) -> Vec<(&'static str, &'a str)> {
         if self.method == PAYMENT {
-            args.insert("dt".to_owned(), json!(self.from));
-            args.insert("dn".to_owned(), json!(source));
+            vec![("dt", self.from), ("dn", source)]
         } else {
-            args.insert("source_name".to_owned(), json!(source));
+            vec![("source_name", source)]
         }
-        args
     }
 
     /// Whether there is anything in the document that was made.
@@ -146,9 +143,22 @@ fn is_not_zero(amount: &Value) -> bool {
 
 impl Site {
     /// The document that `mapping` makes of `source`, unsaved, ready to be inserted. `args` are passed to the method
-    /// besides. The site saves nothing for it.
-    pub async fn map(&self, mapping: &Mapping, source: &str, args: Map) -> Result<Map, SiteError> {
-        let made = self.call(mapping.method, mapping.arguments(source, args), Repeat::Safe).await?;
+    /// besides. The site does not save it, but what it lacks: the customer of a quotation to a lead, the bundle of
+    /// reserved serial numbers.
+    pub async fn map(&self, mapping: &Mapping, source: &str, mut args: Map) -> Result<Map, SiteError> {
+        let own = mapping.arguments(source).into_iter();
+        args.extend(own.map(|(name, value)| (name.to_owned(), json!(value))));
+        let made = self.call(mapping.method, args, Repeat::Safe).await?;
+        self.made(mapping, source, made)
+    }
+
+    /// The document that [`Self::map`] would give; the site keeps nothing of it at all.
+    pub async fn preview(&self, mapping: &Mapping, source: &str) -> Result<Map, SiteError> {
+        let made = self.ask(mapping.method, &mapping.arguments(source)).await?;
+        self.made(mapping, source, made)
+    }
+
+    fn made(&self, mapping: &Mapping, source: &str, made: Value) -> Result<Map, SiteError> {
         let Value::Object(mut made) = made else { return Err(self.unreadable()) };
         if !mapping.has_content(&made) {
             let message = format!("nothing of {} {source} is left for a {}", mapping.from, mapping.to);

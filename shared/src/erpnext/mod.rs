@@ -14,7 +14,7 @@ mod policy;
 mod provider;
 mod query;
 #[cfg(test)]
-mod recorded;
+pub(crate) mod recorded;
 mod request;
 #[cfg(test)]
 mod rig;

@@ -22,7 +22,8 @@ impl Provider for ErpnextProvider {
             200..300 if is_json => Verdict::Success,
             200..300 => Verdict::Failed(Effect::Unknown),
             429 => Verdict::Limited,
-            300..400 => Verdict::Refused,
+            // A site redirects no call: it is a proxy, to its login, to https, to a page of its own.
+            300..400 => Verdict::Failed(Effect::None),
             _ if is_json => of_exception(status, &Refusal::read(status, answer.body())),
             _ => of_stranger(status),
         }
@@ -159,7 +160,9 @@ mod tests {
         for (status, expected) in [
             (200, UNKNOWN),
             (202, UNKNOWN),
-            (301, Verdict::Refused),
+            (301, NOTHING),
+            (302, NOTHING),
+            (308, NOTHING),
             (400, Verdict::Refused),
             (401, NOTHING),
             (403, NOTHING),

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use http::Response;
 
 /// The answer in `NAME.http`.
-pub(super) fn answer(name: &str) -> Response<Vec<u8>> {
+pub(crate) fn answer(name: &str) -> Response<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/erpnext").join(format!("{name}.http"));
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (_, answer) = text.split_once("--- RESPONSE ---\n").unwrap();

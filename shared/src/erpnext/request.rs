@@ -42,6 +42,19 @@ impl SiteRequest {
         Ok(Self { method: Method::POST, endpoint, path, query: Vec::new(), body: Some(args), repeat })
     }
 
+    /// A method called by GET, after which the site undoes what it wrote.
+    pub fn question(method: &str, args: &[(&'static str, &str)]) -> Result<Self> {
+        let called = Self::method(method, Value::Null, Repeat::Safe)?;
+        let query = args.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Ok(Self {
+            method: Method::GET,
+            endpoint: format!("GET /api/method/{method}"),
+            query,
+            body: None,
+            ..called
+        })
+    }
+
     /// The length of the path with its query, in bytes.
     pub fn target_length(&self) -> usize {
         self.path.len() + self.encoded_query().len() + 1

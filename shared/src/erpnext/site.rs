@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -95,7 +95,7 @@ pub struct Site {
     policies: Arc<dyn PolicySource>,
     clock: Arc<dyn Clock>,
     zone: OnceCell<SiteZone>,
-    user: OnceCell<String>,
+    user: Mutex<Option<(HeaderValue, String)>>,
     prepared: Mutex<Bounded<bool>>,
 }
 
@@ -116,7 +116,7 @@ impl Site {
             policies,
             clock,
             zone: OnceCell::new(),
-            user: OnceCell::new(),
+            user: Mutex::default(),
             prepared,
         }
     }
@@ -156,11 +156,26 @@ impl Site {
 
     /// How many documents there are that fit `filters`.
     pub async fn count(&self, doctype: &str, filters: &[Value]) -> Result<u64, SiteError> {
-        let args = Map::from_iter([
-            ("doctype".to_owned(), json!(doctype)),
-            ("filters".to_owned(), Value::from(filters.to_vec())),
-        ]);
-        let counted = self.call("frappe.client.get_count", args, Repeat::Safe).await?;
+        self.count_any(doctype, filters, &[]).await
+    }
+
+    /// How many documents there are that fit all of `filters`, and one of `or_filters` if there are any. Each counts
+    /// once, however many of its rows fit: this is the desk's own count, which reads filters as lists do and asks for
+    /// the permission to read. `frappe.client.get_count` does neither.
+    pub async fn count_any(
+        &self,
+        doctype: &str,
+        filters: &[Value],
+        or_filters: &[Value],
+    ) -> Result<u64, SiteError> {
+        let mut args =
+            Map::from_iter([("doctype".to_owned(), json!(doctype)), ("distinct".to_owned(), json!(true))]);
+        for (name, list) in [("filters", filters), ("or_filters", or_filters)] {
+            if !list.is_empty() {
+                args.insert(name.to_owned(), Value::from(list.to_vec()));
+            }
+        }
+        let counted = self.call("frappe.desk.reportview.get_count", args, Repeat::Safe).await?;
         counted.as_u64().ok_or_else(|| self.unreadable())
     }
 
@@ -183,8 +198,7 @@ impl Site {
         let args = Map::from_iter([("docs".to_owned(), Value::from(docs))]);
         let inserted = self.call("frappe.client.insert_many", args, repeat).await;
         let inserted = inserted.map_err(|error| missing_link(error, |_| true))?;
-        let names = inserted.as_array().map(|names| names.iter().filter_map(Value::as_str));
-        let names: Vec<String> = names.into_iter().flatten().map(ToOwned::to_owned).collect();
+        let names: Vec<String> = inserted.as_array().into_iter().flatten().filter_map(name).collect();
         if names.len() == sent { Ok(names) } else { Err(self.unknown()) }
     }
 
@@ -222,6 +236,12 @@ impl Site {
         Ok(self.send(&request).await?.shift_remove("message").unwrap_or_default())
     }
 
+    /// What a method that is called by GET returns, null if nothing: whatever it wrote, the site undoes.
+    pub async fn ask(&self, method: &str, args: &[(&'static str, &str)]) -> Result<Value, SiteError> {
+        let request = SiteRequest::question(method, args).map_err(unsent)?;
+        Ok(self.send(&request).await?.shift_remove("message").unwrap_or_default())
+    }
+
     /// The site's zone, asked for once.
     pub async fn time_zone(&self) -> Result<SiteZone, SiteError> {
         let zone = self.zone.get_or_try_init(|| async {
@@ -235,13 +255,17 @@ impl Site {
         zone.await.cloned()
     }
 
-    /// As whom the site knows us, asked for once.
+    /// As whom the site knows us, asked for once for the credentials that we have: others may be another user's.
     pub async fn user(&self) -> Result<String, SiteError> {
-        let user = self.user.get_or_try_init(|| async {
-            let answer = self.call("frappe.auth.get_logged_user", Map::new(), Repeat::Safe).await?;
-            answer.as_str().map(ToOwned::to_owned).ok_or_else(|| self.unreadable())
-        });
-        user.await.cloned()
+        let authorization = self.credentials.authorization().await.map_err(unsent)?;
+        let known = self.user.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, user)) = known.filter(|(whose, _)| *whose == authorization) {
+            return Ok(user);
+        }
+        let answer = self.call("frappe.auth.get_logged_user", Map::new(), Repeat::Safe).await?;
+        let user = answer.as_str().map(ToOwned::to_owned).ok_or_else(|| self.unreadable())?;
+        *self.user.lock().unwrap_or_else(PoisonError::into_inner) = Some((authorization, user.clone()));
+        Ok(user)
     }
 
     /// The headers that come with its answers: its clock, and what is left of its limits.
@@ -296,7 +320,7 @@ impl Site {
     async fn document(&self, request: Result<SiteRequest>) -> Result<Map, SiteError> {
         let request = request.map_err(unsent)?;
         match self.send(&request).await?.shift_remove("data") {
-            Some(Value::Object(document)) => Ok(document),
+            Some(Value::Object(document)) => Ok(named(document)),
             _ if request.method == Method::GET => Err(self.unreadable()),
             _ => Err(self.unknown()),
         }
@@ -324,11 +348,7 @@ impl Site {
         Ok(answer.response)
     }
 
-    async fn attempt(
-        &self,
-        request: &SiteRequest,
-        authorization: &http::HeaderValue,
-    ) -> Result<Answer, SiteError> {
+    async fn attempt(&self, request: &SiteRequest, authorization: &HeaderValue) -> Result<Answer, SiteError> {
         let policy = self.policies.policy().await.map_err(unsent)?;
         let call = Call {
             connector: self.config.connector.clone(),
@@ -342,7 +362,7 @@ impl Site {
 
     fn object(&self, value: Value) -> Result<Map, SiteError> {
         match value {
-            Value::Object(object) => Ok(object),
+            Value::Object(object) => Ok(named(object)),
             _ => Err(self.unreadable()),
         }
     }
@@ -359,6 +379,22 @@ impl Site {
 
     fn strange(&self, code: ErrorCode) -> Error {
         Error::new(code, format!("{} answers what no ERPNext site answers", self.config.connector))
+    }
+}
+
+/// A document whose name is a text: where the site counts (`autoincrement`), it writes a number.
+fn named(mut document: Map) -> Map {
+    if let Some(name) = document.get("name").filter(|given| given.is_number()).and_then(name) {
+        document.insert("name".to_owned(), name.into());
+    }
+    document
+}
+
+fn name(value: &Value) -> Option<String> {
+    match value {
+        Value::String(name) => Some(name.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 

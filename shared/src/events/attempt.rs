@@ -144,7 +144,8 @@ impl Attempt<'_> {
                 Decision::Nothing { status, document } => return self.end(status, document).await,
                 Decision::Write(writes) => writes,
             };
-            let commit = Commit { event: Some(self.completion(&writes, parked)), writes, receipt: None };
+            let commit =
+                Commit { event: Some(self.completion(&writes, parked)), writes, receipt: None, work: None };
             match self.ports.documents.commit(commit.clone()).await {
                 Ok(Committed::Now(documents)) => return Ok(done(&commit, &documents)),
                 Ok(Committed::Before) => {

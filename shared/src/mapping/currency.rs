@@ -14,7 +14,7 @@ const EXCEPTIONS: [(u32, &[&str]); 3] = [
 ];
 
 /// The decimals of the currency with this code, in capitals or not; none if it is no code at all.
-pub(super) fn decimals(code: &str) -> Option<u32> {
+pub(crate) fn decimals(code: &str) -> Option<u32> {
     if code.len() != 3 || !code.bytes().all(|b| b.is_ascii_alphabetic()) {
         return None;
     }

@@ -36,6 +36,7 @@ mod time;
 
 pub use condition::Condition;
 pub use convert::Conversion;
+pub(crate) use currency::decimals as currency_decimals;
 pub use field::FieldRule;
 pub(crate) use number::{of as decimal, same as same_number};
 pub use source::Source;

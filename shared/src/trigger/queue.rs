@@ -107,7 +107,7 @@ impl WorkerFunction {
     }
 }
 
-fn failure(id: String) -> BatchItemFailure {
+pub(super) fn failure(id: String) -> BatchItemFailure {
     let mut failure = BatchItemFailure::default();
     failure.item_identifier = id;
     failure

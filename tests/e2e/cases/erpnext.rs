@@ -27,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         users_settings_and_logs_stay_where_they_are,
         the_calls_of_a_request_are_found_by_the_id_that_its_answer_has,
         the_calls_of_an_event_are_in_its_log_without_secrets,
+        a_mirror_of_the_site_into_itself_is_refused,
     ]
 }
 
@@ -289,4 +290,14 @@ fn the_calls_of_an_event_are_in_its_log_without_secrets(hub: &Hub, name: &str) {
         assert!(!Value::from(calls.clone()).to_string().contains(secret), "a secret is in the call log");
         assert!(!logged.contains(secret), "a secret is in a function's log");
     }
+}
+
+fn a_mirror_of_the_site_into_itself_is_refused(hub: &Hub, _: &str) {
+    // What `make seed` would put for the built-in store.
+    let mirror: Value = serde_json::from_str(include_str!("../../../local/connectors/erpnext.json")).unwrap();
+    let answer = hub.api("PUT", "/v2/connectors/erpnext", Some(&mirror));
+    answer.is_problem(400, "invalid_input");
+    assert_eq!(answer.body["errors"][0]["code"], "circle");
+    let left = hub.api("GET", "/v2/connectors/erpnext", None).data(200).clone();
+    assert_eq!(left["rules"], json!([]), "seeded without rules");
 }

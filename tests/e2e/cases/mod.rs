@@ -2,6 +2,8 @@
 
 mod access;
 mod api;
+mod bulk;
+mod bulk_storm;
 mod clients;
 mod crash;
 mod documents;
@@ -67,6 +69,7 @@ pub fn calm() -> Vec<Case> {
         replay::cases(),
         poison::cases(),
         projections::cases(),
+        bulk::cases(),
         documents::cases(),
         schemes::cases(),
         refusals::cases(),
@@ -80,7 +83,10 @@ pub fn calm() -> Vec<Case> {
 
 /// Trials that kill workers, restart the stack, or look at all that the others left: one by one, in this order.
 pub fn disturbing() -> Vec<Case> {
-    [storm::cases(), log::cases(), crash::cases(), spec::cases()].into_iter().flatten().collect()
+    [storm::cases(), bulk_storm::cases(), log::cases(), crash::cases(), spec::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Trials on the stack whose documents live on an ERPNext site, side by side.

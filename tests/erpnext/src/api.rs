@@ -199,8 +199,9 @@ impl Api {
                 Ok(Given::Accepted(json!("ok")))
             }
             ("GET", ["doctype", doctype, "count"]) if version == 2 => {
-                let filters = parsed(request.query.get("filters"));
-                self.count(&user, doctype, &filters).map(|count| Given::Value(json!(count)))
+                let asked = |name: &str| parsed(request.query.get(name));
+                let (all, any) = (asked("filters"), asked("or_filters"));
+                self.count(&user, doctype, &all, &any).map(|count| Given::Value(json!(count)))
             }
             _ => Err(Exception::missing(&request.path)),
         }
@@ -239,9 +240,9 @@ impl Api {
     }
 
     /// How many documents there are.
-    pub fn count(&self, user: &User, doctype: &str, filters: &Value) -> Outcome<usize> {
+    pub fn count(&self, user: &User, doctype: &str, filters: &Value, or_filters: &Value) -> Outcome<usize> {
         user.may(Right::Read, doctype)?;
-        filter::count(&self.database, &save::doctype(&self.database, doctype)?, filters)
+        filter::count(&self.database, &save::doctype(&self.database, doctype)?, filters, or_filters)
     }
 
     /// One document.

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     clock::{self, SiteClock},
-    doctype::{self, DocType},
+    doctype::{self, DocType, Naming},
+    value,
 };
 
 /// A document.
@@ -118,6 +119,24 @@ impl Database {
         if let Some(before) = self.doctypes.insert(doctype.name.clone(), doctype) {
             self.journal.push(Undo::DocType(Box::new(before)));
         }
+    }
+
+    /// Makes a document of each DocType, as a site has them.
+    pub fn list_doctypes(&mut self) {
+        let documents = self.doctypes.values().map(|doctype| {
+            let flag = |naming| i32::from(doctype.naming == naming);
+            Document::from_iter([
+                ("name".to_owned(), json!(doctype.name)),
+                ("doctype".to_owned(), json!("DocType")),
+                ("docstatus".to_owned(), json!(0)),
+                ("istable".to_owned(), json!(flag(Naming::Child))),
+                ("issingle".to_owned(), json!(flag(Naming::Single))),
+                ("is_virtual".to_owned(), json!(0)),
+            ])
+        });
+        let documents =
+            documents.map(|document| (folded(&value::text(&document["name"])), document)).collect();
+        self.tables.insert("DocType".to_owned(), documents);
     }
 
     /// Keeps what was changed; says whether anything was.

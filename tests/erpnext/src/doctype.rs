@@ -20,6 +20,8 @@ pub enum Naming {
     CustomField,
     /// Rows of a table, which have a random name.
     Child,
+    /// One document, called as the DocType.
+    Single,
 }
 
 /// What a field holds.
@@ -198,6 +200,8 @@ fn naming(text: &str) -> Naming {
         ["named", field, "repeats"] => Naming::Repeating((*field).to_owned()),
         ["custom"] => Naming::CustomField,
         ["child"] => Naming::Child,
+        ["single"] => Naming::Single,
+        ["prompt"] => Naming::Prompt,
         _ => Naming::Hash,
     }
 }

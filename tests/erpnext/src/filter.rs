@@ -117,6 +117,13 @@ impl Condition {
             let known = OPERATORS.join(", ");
             return Err(Exception::validation(&format!("Operator must be one of {known}")));
         }
+        if self.operator == "between" && !self.is_range_of_days() {
+            // Frappe makes a number of the range, and the database does not understand the statement.
+            return Err(Exception::python(
+                "ProgrammingError",
+                "(1064, \"You have an error in your SQL syntax\")",
+            ));
+        }
         match &self.child {
             None => permitted(doctype, &self.field),
             Some(child) => match database.doctypes.get(child) {
@@ -125,6 +132,14 @@ impl Condition {
                 None => Err(Exception::missing(&format!("DocType {child}"))),
             },
         }
+    }
+
+    fn is_range_of_days(&self) -> bool {
+        let is_day = |end: &Value| {
+            end.as_str().and_then(|text| text.get(..10)).is_some_and(|day| clock::parse(day).is_some())
+        };
+        let ends = self.values();
+        ends.len() == 2 && ends.iter().all(is_day)
     }
 
     fn holds(&self, document: &Document) -> bool {
@@ -234,8 +249,8 @@ fn matching<'a>(
 }
 
 /// How many documents there are.
-pub fn count(database: &Database, doctype: &DocType, filters: &Value) -> Outcome<usize> {
-    Ok(matching(database, doctype, filters, &Value::Null)?.len())
+pub fn count(database: &Database, doctype: &DocType, filters: &Value, or_filters: &Value) -> Outcome<usize> {
+    Ok(matching(database, doctype, filters, or_filters)?.len())
 }
 
 fn ordered(doctype: &DocType, order_by: &str, found: &mut [&Document]) -> Outcome<()> {

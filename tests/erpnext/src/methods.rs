@@ -8,7 +8,7 @@ use crate::{
     exception::{Exception, Outcome},
     mapper,
     options::{Right, User},
-    value,
+    save, value,
 };
 
 /// The most documents of one `insert_many`.
@@ -18,22 +18,18 @@ const MAX_INSERTS: usize = 200;
 const PRIVATE: [&str; 2] = ["erpnext.utilities.bulk_transaction.task", "frappe.db.sql"];
 
 fn required(given: &Map<String, Value>, key: &str, method: &str) -> Outcome<String> {
-    given.get(key).map(value::text).filter(|text| !text.is_empty()).ok_or_else(|| {
-        let name = method.rsplit('.').next().unwrap_or(method);
-        Exception::python("TypeError", &format!("{name}() missing 1 required positional argument: '{key}'"))
-    })
+    given.get(key).map(value::text).filter(|text| !text.is_empty()).ok_or_else(|| missing(key, method))
+}
+
+fn missing(key: &str, method: &str) -> Exception {
+    let name = method.rsplit('.').next().unwrap_or(method);
+    Exception::python("TypeError", &format!("{name}() missing 1 required positional argument: '{key}'"))
 }
 
 fn document(given: &Map<String, Value>, key: &str, method: &str) -> Outcome<Document> {
     match parsed(given.get(key)) {
         Value::Object(document) => Ok(document),
-        _ => Err(Exception::python(
-            "TypeError",
-            &format!(
-                "{}() missing 1 required positional argument: '{key}'",
-                method.rsplit('.').next().unwrap_or(method)
-            ),
-        )),
+        _ => Err(missing(key, method)),
     }
 }
 
@@ -85,6 +81,11 @@ pub fn call(
             user.may(Right::Read, &doctype)?;
             mapper::payment(&api.database, &user.name, &doctype, &name).map(whole)
         }
+        "frappe.desk.reportview.get_count" => {
+            let (all, any) = (parsed(given.get("filters")), parsed(given.get("or_filters")));
+            let count = api.count(user, &required(given, "doctype", method)?, &all, &any)?;
+            Ok(Given::Value(json!(count)))
+        }
         "frappe.auth.get_logged_user" => Ok(Given::Value(json!(user.name))),
         "frappe.utils.change_log.get_versions" => Ok(Given::Value(json!({
             "frappe": { "title": "Frappe Framework", "description": "Full stack web framework", "branch": "version-15", "version": "15.50.0" },
@@ -114,9 +115,20 @@ fn client(
     let text = |key: &str| required(given, key, method);
     match name {
         "get_list" => api.list(user, &text("doctype")?, given, 1).map(Given::Value),
-        "get_count" => {
-            let count = api.count(user, &text("doctype")?, &parsed(given.get("filters")))?;
-            Ok(Given::Value(json!(count)))
+        "has_permission" => {
+            let (doctype, _) =
+                (text("doctype")?, given.get("docname").ok_or_else(|| missing("docname", method))?);
+            save::doctype(&api.database, &doctype)?;
+            let right =
+                match given.get("perm_type").map(value::text).unwrap_or_default().to_lowercase().as_str() {
+                    "create" => Right::Create,
+                    "write" => Right::Write,
+                    "submit" => Right::Submit,
+                    "cancel" => Right::Cancel,
+                    "delete" => Right::Delete,
+                    _ => Right::Read,
+                };
+            Ok(Given::Value(json!({ "has_permission": user.may(right, &doctype).is_ok() })))
         }
         "get_value" => get_value(api, user, given, method),
         "get" => match given.get("name").map(value::text) {

@@ -44,6 +44,7 @@ pub fn name(
         Naming::Field(field) => required(field)?,
         Naming::Repeating(field) => unrepeated(database, doctype, &required(field)?),
         Naming::Hash | Naming::Child => hash(),
+        Naming::Single => doctype.name.clone(),
         Naming::CustomField => format!("{}-{}", required("dt")?, required("fieldname")?),
     })
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -20,7 +20,7 @@ use crate::{
     api::Api,
     clock::SiteClock,
     database::{Database, Document},
-    doctype::{DocType, Field, Kind},
+    doctype::DocType,
     exception::Outcome,
     fault::{Fault, Faults},
     oauth::Oauth,
@@ -50,6 +50,7 @@ fn api(options: &SiteOptions, clock: &SiteClock) -> io::Result<Api> {
     for doctype in &options.doctypes {
         database.doctypes.insert(doctype.name.clone(), doctype.clone());
     }
+    database.list_doctypes();
     if options.master_data {
         seed::master_data(&mut database);
     }
@@ -125,14 +126,15 @@ impl Site {
     /// Adds `causeway_id` and `causeway_mark` to a DocType, as set-up does.
     pub fn prepare(&self, doctype: &str) {
         let mut api = locked(&self.shared.api);
-        let Some(mut target) = api.database.doctypes.get(doctype).cloned() else { return };
-        for (name, kind, unique) in [("causeway_id", Kind::Data, true), ("causeway_mark", Kind::Text, false)]
-        {
-            if target.field(name).is_none() {
-                target.fields.push(Field { unique, allow_on_submit: true, ..Field::new(name, kind) });
-            }
+        let Ok(custom_field) = save::doctype(&api.database, "Custom Field") else { return };
+        for (name, fieldtype, unique) in [("causeway_id", "Data", 1), ("causeway_mark", "Small Text", 0)] {
+            let field = json!({
+                "dt": doctype, "fieldname": name, "fieldtype": fieldtype, "unique": unique, "allow_on_submit": 1,
+            });
+            let Value::Object(field) = field else { return };
+            // Refused where it is there.
+            let _refused = save::insert(&mut api.database, "Administrator", &custom_field, field);
         }
-        api.database.redefine(target);
         api.database.commit();
     }
 
@@ -140,6 +142,7 @@ impl Site {
     pub fn register(&self, doctype: DocType) {
         let mut api = locked(&self.shared.api);
         api.database.doctypes.insert(doctype.name.clone(), doctype);
+        api.database.list_doctypes();
     }
 
     /// One more fault.

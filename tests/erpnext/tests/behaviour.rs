@@ -240,6 +240,45 @@ fn a_custom_field_is_made_by_a_system_manager_and_once() {
 }
 
 #[test]
+fn a_system_manager_is_told_what_a_doctype_is() {
+    let site = start();
+    let list = "/api/resource/DocType?fields=%5B%22name%22,%22istable%22,%22issingle%22%5D&filters=%5B%5B%22name%22,%22in%22,%5B%22sales order item%22,%22Selling Settings%22,%22Contract Note%22%5D%5D%5D";
+    let kinds = given(ask_as(&site, &administrator(), "GET", list, &Value::Null));
+    let kind = |name: &str| {
+        let row = kinds.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap();
+        (row["istable"].clone(), row["issingle"].clone())
+    };
+    assert_eq!(kind("Sales Order Item"), (json!(1), json!(0)));
+    assert_eq!(kind("Selling Settings"), (json!(0), json!(1)));
+    assert_eq!(kind("Contract Note"), (json!(0), json!(0)));
+    assert_eq!(thrown(ask(&site, "GET", list, &Value::Null)), refused(403, "PermissionError"));
+}
+
+#[test]
+fn what_is_prepared_from_the_start_has_its_custom_fields_as_documents() {
+    let site = Site::start(SiteOptions::default().prepared(["Customer"])).unwrap();
+    assert!(site.document("Custom Field", "Customer-causeway_mark").is_some());
+    assert_eq!(site.document("Custom Field", "Customer-causeway_id").unwrap()["unique"], 1);
+}
+
+#[test]
+fn whether_a_user_may_is_told_by_their_roles_where_no_document_is_named() {
+    let site = start();
+    let may = |user: &User, right: &str| {
+        let path = format!(
+            "/api/method/frappe.client.has_permission?doctype=Sales Order&docname=&perm_type={right}"
+        );
+        let (status, body) = ask_as(&site, user, "GET", &path, &Value::Null).unwrap();
+        assert_eq!(status, 200, "{body}");
+        body["message"]["has_permission"].clone()
+    };
+    assert_eq!((may(&hub(), "create"), may(&reader(), "create")), (json!(true), json!(false)));
+    assert_eq!(may(&reader(), "read"), true);
+    let unnamed = "/api/method/frappe.client.has_permission?doctype=Sales Order";
+    assert_eq!(thrown(ask(&site, "GET", unnamed, &Value::Null)), refused(500, "TypeError"));
+}
+
+#[test]
 fn fields_that_a_doctype_does_not_have_are_dropped_in_silence() {
     let site = start();
     let mut fields = order();
@@ -305,7 +344,12 @@ fn filters_reach_rows_and_ranges() {
     };
     assert_eq!(names(json!([["Contract Row", "code", "like", "x-%"]])), "BA");
     assert_eq!(names(json!({ "number": [">", 1] })), "CB");
-    assert_eq!(names(json!([["number", "between", [2, 9]], ["name", "not in", ["C"]]])), "B");
+    assert_eq!(names(json!([["number", ">=", 2], ["number", "<=", 9], ["name", "not in", ["C"]]])), "B");
+    let all = json!([["creation", "between", ["2000-01-01", "2999-01-01"]], ["name", "!=", "B"]]);
+    assert_eq!(names(all), "CA");
+    let numbers = format!("{NOTES}?filters={}", form(r#"[["number", "between", [2, 9]]]"#));
+    let (status, refused) = ask(&site, "GET", &numbers, &Value::Null).unwrap();
+    assert_eq!((status, &refused["exc_type"]), (500, &json!("ProgrammingError")), "a range is of days");
     assert_eq!(names(json!([["missing", "is", "not set"]])), "CBA");
 }
 

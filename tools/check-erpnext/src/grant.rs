@@ -18,7 +18,7 @@ pub async fn renewed(endpoint: &TokenEndpoint, file: &Path) -> Result<FixedToken
     let mut next = fs::OpenOptions::new().append(true).open(file).map_err(|error| {
         unusable("cannot be written, and has to be: a refresh token works once").because(error)
     })?;
-    let granted = endpoint.renew(&grant, &grant.refresh_token).await?;
+    let granted = endpoint.renew(&grant, &grant.refresh_token).await.map_err(Error::from).map_err(told)?;
     let mut secret: Map<String, Value> =
         serde_json::from_slice(&text).map_err(|_| unusable("is no JSON object"))?;
     if let Some(refresh_token) = granted.refresh_token {
@@ -27,6 +27,17 @@ pub async fn renewed(endpoint: &TokenEndpoint, file: &Path) -> Result<FixedToken
     let written = next.set_len(0).and_then(|()| writeln!(next, "{}", Value::Object(secret)));
     written.and_then(|()| next.sync_all()).map_err(|error| unusable("was not written").because(error))?;
     FixedToken::bearer(&granted.access_token)
+}
+
+/// What a site says of a refresh token that was used before, in words that help.
+fn told(error: Error) -> Error {
+    if !error.causes().contains("invalid_grant") {
+        return error;
+    }
+    unusable(
+        "holds a refresh token that the site does not take (invalid_grant): each works once, and with the client that \
+         it was given to. Authorise anew, as docs/erpnext.md says, and put the next one into the file",
+    )
 }
 
 fn unusable(why: &str) -> Error {

@@ -3,7 +3,7 @@
 //!
 //! - `ERPNEXT_URL`, and `ERPNEXT_KEY` with `ERPNEXT_SECRET`, or `ERPNEXT_OAUTH`: a file with the secret of a grant of
 //!   OAuth. That one is renewed, and the file rewritten, since a refresh token works once.
-//! - `WRITE=1`, `SUBMIT=1` and `SETUP=DocType,…`: what is tried besides reading.
+//! - `WRITE=1`, `SUBMIT=1` (`0` is a no) and `SETUP=DocType,…`: what is tried besides reading.
 //!
 //! The person at the keyboard chooses the URL, so every address may be called, private ones and plain HTTP too.
 
@@ -20,9 +20,9 @@ use causeway::{
     Error, Result,
     clock::{Clock, SystemClock},
     erpnext::{
-        Authorise, Site, SiteConfig,
-        check::{CheckOptions, check},
-        credentials::{FixedToken, TokenEndpoint},
+        Authorise, Site,
+        check::{CheckOptions, check, site_at, token},
+        credentials::TokenEndpoint,
     },
     outbound::{
         Governor, Outbound, OutboundPolicy, address::Exceptions, call_log::NoCallLog,
@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
     let (text, status) = match run().await {
         Ok((report, true)) => (report, ExitCode::SUCCESS),
         Ok((report, false)) => (report, ExitCode::FAILURE),
-        Err(error) => (error.causes(), ExitCode::from(2)),
+        Err(error) => (format!("check-erpnext: {}", error.causes()), ExitCode::from(2)),
     };
     match writeln!(io::stdout(), "{text}") {
         Ok(()) => status,
@@ -48,7 +48,8 @@ async fn main() -> ExitCode {
 
 /// The report, and whether it is good.
 async fn run() -> Result<(String, bool)> {
-    let config = SiteConfig::new(&required("ERPNEXT_URL")?)?;
+    // Before anything is sent.
+    let (config, options) = (site_at(&required("ERPNEXT_URL")?)?, CheckOptions::from_variables(optional)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let transport = ReqwestTransport::new(Exceptions::parse(EVERYWHERE)?)?;
     let governor = Arc::new(Governor::unlimited(Arc::clone(&clock)));
@@ -60,21 +61,11 @@ async fn run() -> Result<(String, bool)> {
             let endpoint = TokenEndpoint::new(config.clone(), Arc::clone(&outbound), policy.clone());
             Arc::new(grant::renewed(&endpoint, file.as_ref()).await?)
         }
-        None => Arc::new(FixedToken::new(&required("ERPNEXT_KEY")?, &required("ERPNEXT_SECRET")?)?),
+        None => Arc::new(token(&required("ERPNEXT_KEY")?, &required("ERPNEXT_SECRET")?)?),
     };
     let site = Site::new(config, credentials, outbound, policy, Arc::clone(&clock));
-    let report = check(&site, &options(), clock).await;
+    let report = check(&site, &options, clock).await;
     Ok((report.to_string(), report.is_good()))
-}
-
-fn options() -> CheckOptions {
-    let list = optional("SETUP").unwrap_or_default();
-    let setup = list.split(',').map(str::trim).filter(|doctype| !doctype.is_empty());
-    CheckOptions {
-        write: optional("WRITE").is_some(),
-        submit: optional("SUBMIT").is_some(),
-        setup: setup.map(ToOwned::to_owned).collect(),
-    }
 }
 
 fn optional(name: &str) -> Option<String> {
@@ -82,5 +73,5 @@ fn optional(name: &str) -> Option<String> {
 }
 
 fn required(name: &str) -> Result<String> {
-    optional(name).ok_or_else(|| Error::field(name, "missing", "is not in the environment"))
+    optional(name).ok_or_else(|| Error::field(name, "missing", "is not given"))
 }

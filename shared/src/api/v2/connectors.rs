@@ -40,12 +40,19 @@ pub async fn put(
     let name = call.param("connector")?;
     let settings = sent.named(name)?;
     let (connectors, directory) = (&call.services.connectors, &call.services.directory);
-    let expect = seen.expect(settings.validate(), revision(call, name)).await?;
+    let expect = seen.expect(check(call, &settings), revision(call, name)).await?;
+    check(call, &settings)?;
     let saved = connectors.put(&settings, call.principal()?, directory, expect).await;
     let saved = saved.map_err(|error| seen.refused(error))?;
     let location = format!("/v2/connectors/{name}");
     let answer = if saved.created { Created::at(location, settings) } else { Created::replaced(settings) };
     Ok(Tagged::revision(saved.record.revision, answer))
+}
+
+/// What is wrong with the settings, by themselves or where documents live.
+fn check(call: &Call<'_>, settings: &ConnectorSettings) -> Result<()> {
+    settings.validate()?;
+    if call.services.documents_are_on_a_site() { settings.check_circles() } else { Ok(()) }
 }
 
 async fn recorded(call: &Call<'_>) -> Result<Recorded<ConnectorSettings>> {

@@ -5,8 +5,6 @@
 //! of its own.
 
 mod item;
-#[cfg(test)]
-mod tests;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::{
     Applied, Change, DocStatus, Document, DocumentKey, Expect, MAX_DOCUMENT_BYTES, Stored, Tombstone, Write,
+    work::with_note,
 };
 use crate::{
     Error, ErrorCode, Result,
@@ -46,8 +47,13 @@ pub fn expectation(put: PutBuilder, expect: Expect) -> PutBuilder {
     }
 }
 
-/// The item that `write` leaves under `key`, and the document it is, if it is one.
-pub fn item_of(write: &Write, key: &DocumentKey, now: Timestamp) -> Result<(Item, Option<Document>)> {
+/// The item that `write` leaves under `key` with one `note` more, and the document it is, if it is one.
+pub fn item_of(
+    write: &Write,
+    key: &DocumentKey,
+    now: Timestamp,
+    note: Option<String>,
+) -> Result<(Item, Option<Document>)> {
     let revision = match write.expect {
         Expect::Absent => 1,
         Expect::Revision(seen) => seen + 1,
@@ -85,6 +91,11 @@ pub fn item_of(write: &Write, key: &DocumentKey, now: Timestamp) -> Result<(Item
     item.insert("owner".to_owned(), s(&owner));
     item.insert("mpk".to_owned(), s(modified_partition(key.doctype.as_str(), shard(key.name.as_str()))));
     item.insert("msk".to_owned(), s(format!("{}#{}", rfc3339(modified), key.name)));
+    let before = write.replaces.as_ref().map(|document| document.events.clone());
+    let events = with_note(before.unwrap_or_default(), note);
+    if !events.is_empty() {
+        item.insert("events".to_owned(), AttributeValue::L(events.iter().map(s).collect()));
+    }
     let document = Document {
         key: key.clone(),
         docstatus: *docstatus,
@@ -95,7 +106,7 @@ pub fn item_of(write: &Write, key: &DocumentKey, now: Timestamp) -> Result<(Item
         revision,
         fields: fields.clone(),
         applied: write.applied.clone(),
-        events: Vec::new(),
+        events,
     };
     Ok((item, Some(document)))
 }
@@ -121,6 +132,11 @@ fn applied_of(item: &Item) -> Result<Applied> {
             Ok((source.clone(), parse_time(text)?))
         })
         .collect()
+}
+
+fn events_of(item: &Item) -> Vec<String> {
+    let events = item.get("events").and_then(|events| events.as_l().ok());
+    events.into_iter().flatten().filter_map(|event| event.as_s().ok().cloned()).collect()
 }
 
 /// What an item says is stored.
@@ -156,7 +172,7 @@ fn sized(item: &Item) -> Result<(Stored, usize)> {
         revision,
         fields: object(serde_json::from_str(&body).map_err(Error::internal)?)?,
         applied,
-        events: Vec::new(),
+        events: events_of(item),
     };
     Ok((Stored::Live(document), body.len()))
 }

@@ -14,7 +14,10 @@ mod numbers;
 pub(super) mod receipt;
 pub mod stream;
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
@@ -31,13 +34,13 @@ use self::{
 };
 use super::{
     Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Expect, Filters,
-    ListQuery, MAX_WRITES, Page, Receipt, Stored, Target, Write,
+    ListQuery, MAX_WRITES, Page, Stored, Target, Work, Write,
 };
 use crate::{
     Error, ErrorCode, Result,
     clock::Clock,
     config::Tables,
-    dynamo::{Attributes, cancellation, condition_failed, failed, s, size},
+    dynamo::{Attributes, Consistency, batch_get, cancellation, condition_failed, failed, s, size},
     integration_log::{self, EventCompletion, EventStatus},
 };
 
@@ -183,6 +186,17 @@ impl DocumentStore for DynamoDocuments {
         answer.item.as_ref().map(stored_of).transpose()
     }
 
+    async fn read_many(&self, keys: &[DocumentKey]) -> Result<Vec<Option<Stored>>> {
+        let distinct: BTreeSet<String> = keys.iter().map(document_key).collect();
+        let wanted = distinct.into_iter().map(|key| HashMap::from([("pk".to_owned(), s(key))])).collect();
+        let items = batch_get(&self.client, &self.tables.documents, wanted, Consistency::Strong).await?;
+        let mut found = HashMap::with_capacity(items.len());
+        for item in &items {
+            found.insert(Attributes(item).text("pk")?, stored_of(item)?);
+        }
+        Ok(keys.iter().map(|key| found.get(document_key(key).as_str()).cloned()).collect())
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {
         self.lists().documents(query).await
     }
@@ -202,12 +216,12 @@ impl DocumentStore for DynamoDocuments {
         let mut skipped = 0;
         loop {
             let named = self.name(commit.writes.clone()).await?;
-            let result = self.commit_named(&named, commit.event.clone(), commit.receipt.as_ref()).await;
+            let result = self.commit_named(&named, &commit).await;
             match &result {
-                // Certain not to be used: a repeat leaves no gap behind. After any other failure a number may be in
-                // use, and is let go.
+                // Certain not to be used: neither a repeat nor a conflict leaves a gap behind. After any other failure a
+                // number may be in use, and is let go.
                 Ok(Committed::Before | Committed::Parked | Committed::Answered(_)) => self.give_back(&named),
-                Err(error) if is_repeat(error) || error.code() == ErrorCode::DocumentTooLarge => {
+                Err(error) if is_certain(error) => {
                     self.give_back(&named);
                 }
                 Err(error) if error.code() == ErrorCode::DocumentExists && skipped < MAX_SKIPPED => {
@@ -225,17 +239,15 @@ impl DocumentStore for DynamoDocuments {
 }
 
 impl DynamoDocuments {
-    async fn commit_named(
-        &self,
-        named: &[Named],
-        mut event: Option<EventCompletion>,
-        receipt: Option<&Receipt>,
-    ) -> Result<Committed> {
+    async fn commit_named(&self, named: &[Named], commit: &Commit) -> Result<Committed> {
+        let (mut event, receipt) = (commit.event.clone(), commit.receipt.as_ref());
         let now = self.clock.now();
+        let note = note(named, commit.work.as_ref());
         let mut documents = Vec::with_capacity(named.len());
         let mut puts = Vec::with_capacity(named.len());
-        for Named { write, key, .. } in named {
-            let (item, document) = item_of(write, key, now)?;
+        for (place, Named { write, key, .. }) in named.iter().enumerate() {
+            let note = note.as_ref().filter(|(noted, _)| *noted == place).map(|(_, note)| note.clone());
+            let (item, document) = item_of(write, key, now, note)?;
             let put = Put::builder().table_name(&self.tables.documents).set_item(Some(item));
             puts.push(expectation(put, write.expect).build().map_err(Error::internal)?);
             documents.push(document);
@@ -271,6 +283,12 @@ impl DynamoDocuments {
     }
 }
 
+/// What is noted of `work`, and with which write's document.
+fn note(named: &[Named], work: Option<&Work>) -> Option<(usize, String)> {
+    let (work, made) = (work?, named.first()?);
+    Some((work.noted?, work.note(made.key.name.as_str())))
+}
+
 /// Refuses what is more than one transaction takes.
 fn check_size<'a>(puts: impl Iterator<Item = &'a Put>) -> Result<()> {
     let weight = |put: &Put| put.item().values().map(size).sum::<usize>() + MAX_ITEM_OVERHEAD;
@@ -284,9 +302,11 @@ fn check_size<'a>(puts: impl Iterator<Item = &'a Put>) -> Result<()> {
     Err(Error::new(ErrorCode::DocumentTooLarge, detail))
 }
 
-/// Whether a commit failed since its request is, or may be, a repeat.
-fn is_repeat(error: &Error) -> bool {
-    matches!(error.code(), ErrorCode::IdempotencyInFlight | ErrorCode::IdempotencyKeyReused)
+/// Whether a commit failed before anything was written: its request is, or may be, a repeat, a document changed
+/// meanwhile, or is too large.
+fn is_certain(error: &Error) -> bool {
+    use ErrorCode::{DocumentTooLarge, IdempotencyInFlight, IdempotencyKeyReused, RevisionConflict};
+    matches!(error.code(), IdempotencyInFlight | IdempotencyKeyReused | RevisionConflict | DocumentTooLarge)
 }
 
 /// What a cancelled transaction means. The event's own state decides first: once it has ended, whatever else

@@ -36,6 +36,8 @@ pub struct Numbers {
     table: String,
     /// Numbers taken and not used, by series.
     open: Mutex<HashMap<String, Vec<u64>>>,
+    /// Held while a block is taken, so that those who need numbers at once share it.
+    leasing: tokio::sync::Mutex<()>,
 }
 
 fn key(prefix: &str) -> Item {
@@ -45,11 +47,15 @@ fn key(prefix: &str) -> Item {
 impl Numbers {
     /// Counters in `table`.
     pub fn new(client: Client, table: String) -> Self {
-        Self { client, table, open: Mutex::default() }
+        Self { client, table, open: Mutex::default(), leasing: tokio::sync::Mutex::default() }
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<u64>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_open(&self, prefix: &str) -> Option<u64> {
+        self.open().get_mut(prefix).and_then(Vec::pop)
     }
 
     /// The next number of the series `prefix`, from a block of `block`.
@@ -58,7 +64,11 @@ impl Numbers {
         if block <= 1 {
             return Ok(taken(self.current(prefix).await? + 1, true));
         }
-        if let Some(number) = self.open().get_mut(prefix).and_then(Vec::pop) {
+        if let Some(number) = self.next_open(prefix) {
+            return Ok(taken(number, false));
+        }
+        let _turn = self.leasing.lock().await;
+        if let Some(number) = self.next_open(prefix) {
             return Ok(taken(number, false));
         }
         let last = self.lease(prefix, block).await?;

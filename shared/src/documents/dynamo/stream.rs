@@ -84,6 +84,9 @@ mod tests {
                     .collect();
                 json!({ "M": map })
             }
+            AttributeValue::L(list) => {
+                json!({ "L": list.iter().map(|value| json!({ "S": value.as_s().unwrap() })).collect::<Vec<_>>() })
+            }
             other => panic!("{other:?}"),
         };
         item.iter().map(|(name, value)| (name.clone(), text(value))).collect()
@@ -101,10 +104,10 @@ mod tests {
             replaces: None,
             actor: "someone".to_owned(),
         };
-        let (item, document) = item_of(&write, &key, start()).unwrap();
+        let (item, document) = item_of(&write, &key, start(), Some("job_1.7=SINV-1".to_owned())).unwrap();
         assert!(matches!(item["body"], AttributeValue::B(_)), "it is deflated");
         assert_eq!(stored_in(&image(&item)).unwrap(), Stored::Live(document.unwrap()));
-        let (item, _) = item_of(&Write { change: Change::Delete, ..write }, &key, start()).unwrap();
+        let (item, _) = item_of(&Write { change: Change::Delete, ..write }, &key, start(), None).unwrap();
         assert!(matches!(stored_in(&image(&item)).unwrap(), Stored::Deleted(gone) if gone.revision == 7));
         assert_eq!(document_of(&json!({ "pk": { "S": "D#Item#A#1" } })), Some(key));
         assert_eq!(document_of(&json!({ "pk": { "S": "U#Item#email#x" } })), None);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::ManualClock,
-    documents::{Applied, Change, DocStatus, Fields},
+    documents::{Applied, Change, DocStatus, Fields, Receipt},
     testing::{Dynamo, start},
 };
 
@@ -113,7 +113,7 @@ async fn documents_that_do_not_fit_one_transaction_are_refused_and_their_numbers
         Write::over(target, None, change, Applied::new(), "someone")
     };
     let writes = vec![write(&text); 14];
-    let refused = store.commit(Commit { writes, event: None, receipt: None }).await.unwrap_err();
+    let refused = store.commit(Commit { writes, event: None, receipt: None, work: None }).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::DocumentTooLarge);
     let Committed::Now(documents) = store.commit(Commit::of(write("small"))).await.unwrap() else {
         panic!("it is written");
@@ -209,7 +209,7 @@ async fn an_answer_too_large_to_keep_is_the_document_as_it_is() {
             Write::over(target, None, change, Applied::new(), "kim")
         })
         .into();
-    let commit = Commit { writes, event: None, receipt: Some(receipt()) };
+    let commit = Commit { writes, event: None, receipt: Some(receipt()), work: None };
     store.commit(commit.clone()).await.unwrap();
     let stored = store.read(&key).await.unwrap();
     let change = Change::Put { fields: Fields::new(), docstatus: DocStatus::Draft };

@@ -32,15 +32,18 @@ impl Editor {
                 let change = Change::Put { fields: new.fields.clone(), docstatus: new.docstatus };
                 writes.push(Write::over(target, stored, change, self.applied(stored), &who.user));
             }
-            let error =
-                match self.documents.commit(Commit { writes, event: None, receipt: receipt.clone() }).await {
-                    Ok(Committed::Now(documents)) => return Ok(documents.into_iter().flatten().collect()),
-                    Ok(Committed::Answered(answer)) => {
-                        return Ok(answer.documents.into_iter().flatten().collect());
-                    }
-                    Ok(_) => return Err(uncalled_for()),
-                    Err(error) => error,
-                };
+            let error = match self
+                .documents
+                .commit(Commit { writes, event: None, receipt: receipt.clone(), work: None })
+                .await
+            {
+                Ok(Committed::Now(documents)) => return Ok(documents.into_iter().flatten().collect()),
+                Ok(Committed::Answered(answer)) => {
+                    return Ok(answer.documents.into_iter().flatten().collect());
+                }
+                Ok(_) => return Err(uncalled_for()),
+                Err(error) => error,
+            };
             if !matches!(error.code(), ErrorCode::DocumentExists | ErrorCode::RevisionConflict) {
                 return Err(error);
             }

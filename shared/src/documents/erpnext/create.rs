@@ -61,17 +61,20 @@ impl ErpnextDocuments {
                 Ok(maps) => return self.made(writes, maps).await,
                 Err(error) => error,
             };
-            let lost = is_lost(&error);
-            if !lost && !is_taken(&error) {
+            let (lost, taken) = (is_lost(&error), is_taken(&error));
+            if !lost && !is_refused(&error) {
                 return Err(error.into());
             }
             let held = match self.held(writes, token, round).await {
                 // Nobody knows more than before.
                 Err(_) if lost => return Err(error.into()),
+                Err(no) if !taken && !no.is_transient() => return Err(error.into()),
                 held => held?,
             };
             match held {
                 Held::Ours(maps) => return self.made(writes, maps).await,
+                // A rule was broken: by another one's document, or by none.
+                _ if !lost && !taken => return Err(error.into()),
                 Held::Outlived => round += 1,
                 Held::Others => return Err(conflict(writes[0].expect)),
                 Held::Nobody if lost && !again => again = true,
@@ -179,6 +182,10 @@ fn check(write: &Write) -> Result<()> {
         let detail = format!("a name has at most {MAX_ID_CHARS} characters in ERPNext");
         return Err(Error::field("name", "too_long", detail));
     }
+    // It would refuse such a name, and keep something else than such an id: Frappe writes entities in texts.
+    if write.target.key().is_some_and(|key| key.name.as_str().contains(['<', '>'])) {
+        return Err(Error::field("name", "invalid", "a name holds neither < nor > in ERPNext"));
+    }
     match &write.change {
         Change::Put { docstatus: DocStatus::Cancelled, .. } => {
             Err(unsupported("ERPNext creates no document that is cancelled already"))
@@ -201,6 +208,12 @@ fn marked(writes: &[Write], token: &Token, round: usize) -> Result<Vec<(String, 
 /// Whether nobody knows if the call had its effect.
 pub(super) fn is_lost(error: &SiteError) -> bool {
     matches!(error, SiteError::Call(CallFailure::Unknown(_)))
+}
+
+/// Whether the site declined for what was sent. Its rules come before the unique id: what the same commit made, tried
+/// before, may be why it now says that nothing is left to bill.
+fn is_refused(error: &SiteError) -> bool {
+    matches!(error, SiteError::Refused(refusal) if refusal.exception != Exception::Authentication)
 }
 
 /// Whether a name, or the value of a unique field, is another document's.

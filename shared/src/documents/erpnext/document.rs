@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     super::{
         Applied, Change, DocStatus, DocType, Document, DocumentKey, Fields, Target, Write, editing::same,
+        work::with_note,
     },
     token::Token,
 };
@@ -20,9 +21,6 @@ use crate::{
         time::{SiteZone, revision},
     },
 };
-
-/// The most events that a mark keeps: a repeat that comes after so many others is known by its version alone.
-const MAX_EVENTS: usize = 20;
 
 /// The fields that are not a document's own: every document has them, or they are ours.
 const NOT_OWN: [&str; 10] = [
@@ -63,10 +61,8 @@ impl Mark {
 
     /// The mark that `write`, done for `token`, leaves.
     pub fn after(write: &Write, token: &Token) -> Self {
-        let mut events = write.replaces.as_ref().map(|document| document.events.clone()).unwrap_or_default();
-        events.extend(token.noted().map(ToOwned::to_owned));
-        let surplus = events.len().saturating_sub(MAX_EVENTS);
-        events.drain(..surplus);
+        let before = write.replaces.as_ref().map(|document| document.events.clone()).unwrap_or_default();
+        let events = with_note(before, token.noted().map(ToOwned::to_owned));
         let by = Some(write.actor.clone());
         Self { applied: write.applied.clone(), events, by, write: token.unnoted().map(ToOwned::to_owned) }
     }
@@ -200,7 +196,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{documents::Stored, dynamo::object, testing::start};
+    use crate::{
+        documents::{Stored, work::MAX_NOTES},
+        dynamo::object,
+        testing::start,
+    };
 
     fn map(value: Value) -> Map {
         object(value).unwrap()
@@ -289,10 +289,10 @@ mod tests {
     #[test]
     fn a_mark_keeps_the_last_events_and_who_wrote() {
         let mut document = document_of(&so(), site_document(&Value::Null), &zone()).unwrap();
-        document.events = (0..MAX_EVENTS).map(|n| format!("evt_{n}")).collect();
+        document.events = (0..MAX_NOTES).map(|n| format!("evt_{n}")).collect();
         let write = write(json!({}), Some(document));
         let mark = Mark::after(&write, &Token::of_event("evt_new"));
-        assert_eq!(mark.events.len(), MAX_EVENTS);
+        assert_eq!(mark.events.len(), MAX_NOTES);
         assert_eq!((mark.events[0].as_str(), mark.events[19].as_str()), ("evt_1", "evt_new"));
         assert_eq!((mark.by.as_deref(), mark.write.as_deref()), (Some("kim"), None));
         assert!(mark.shows(&Token::of_event("evt_new")) && !mark.shows(&Token::of_event("evt_0")));
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(read, mark);
         let token = Token::random();
         let mark = Mark::after(&write, &token);
-        assert_eq!(mark.events.len(), MAX_EVENTS, "a write of no event takes no event's place");
+        assert_eq!(mark.events.len(), MAX_NOTES, "a write of no event takes no event's place");
         assert!(mark.shows(&token) && !mark.shows(&Token::random()));
     }
 

@@ -331,6 +331,14 @@ impl Ledger {
         }
     }
 
+    /// What a claim to create what `token` is for would be answered now; `None` if there was none.
+    pub async fn claimed(&self, token: &str, now: Timestamp) -> Result<Option<Claim>> {
+        let Some(item) = self.item(&self.tables.state, claim_key(token)).await? else { return Ok(None) };
+        let attributes = Attributes(&item);
+        let until = attributes.time("held_until")?;
+        Ok(Some(if until > now { Claim::Taken(until) } else { Claim::Earlier(attributes.time("since")?) }))
+    }
+
     /// Gives a claim back after a call that had no effect. One that an earlier attempt left is kept for what that one
     /// may have done.
     pub async fn give_back(&self, token: &str, claim: Claim, now: Timestamp) -> Result<()> {

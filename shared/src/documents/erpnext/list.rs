@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        Count, DocName, DocType, Document, DocumentKey, DocumentPlace, Filter, Filters, ListQuery, MAX_COUNT,
+        Count, DocName, DocType, Document, DocumentKey, DocumentPlace, Filter, Filters, ListQuery,
         MAX_PAGE_BYTES, Operand, Operator, OrderBy, Page,
     },
     ErpnextDocuments,
@@ -77,27 +77,9 @@ impl ErpnextDocuments {
             return Ok(Count { count: 0, approximate: false });
         }
         let asked = self.asked(filters).await?;
-        let exact = |count: usize| Count { count, approximate: false };
-        // The site's own count knows neither alternatives nor documents that several rows find.
-        let plain = filters.any.is_empty() && filters.all.iter().all(|filter| filter.child().is_none());
-        if plain {
-            let count = self.site.count(doctype.as_str(), &asked.all).await.map_err(in_filters)?;
-            return Ok(exact(usize::try_from(count).unwrap_or(usize::MAX)));
-        }
-        let query = SiteQuery {
-            doctype: doctype.as_str().to_owned(),
-            fields: vec!["name".to_owned()],
-            filters: asked.all,
-            or_filters: asked.any,
-            order_by: "name asc".to_owned(),
-            limit: MAX_COUNT + 1,
-            ..SiteQuery::default()
-        };
-        let rows = self.site.list(&query).await.map_err(in_filters)?;
-        let ended = rows.len() <= MAX_COUNT;
-        let mut names: Vec<&str> = rows.iter().map(name_of).collect();
-        names.dedup();
-        Ok(Count { count: names.len().min(MAX_COUNT), approximate: !ended })
+        let count =
+            self.site.count_any(doctype.as_str(), &asked.all, &asked.any).await.map_err(in_filters)?;
+        Ok(Count { count: usize::try_from(count).unwrap_or(usize::MAX), approximate: false })
     }
 
     async fn page(&self, query: &ListQuery, fields: Vec<String>) -> Result<Page<Map>> {
@@ -187,6 +169,11 @@ impl Asked {
     }
 }
 
+/// `filters` that all hold as conditions of a list; those of times are not among them.
+pub(super) fn conditions(filters: &Filters) -> Result<Vec<Value>> {
+    Asked::new(filters, None).map(|asked| asked.all)
+}
+
 fn is_time(field: &str) -> bool {
     matches!(field, "modified" | "creation")
 }
@@ -225,16 +212,26 @@ fn in_site(filter: &Filter, zone: Option<&SiteZone>, split: bool) -> Result<Vec<
         Operator::Set => return Ok(vec![condition("is", "set".into())]),
         Operator::NotSet => return Ok(vec![condition("is", "not set".into())]),
         Operator::Between => {
-            // Frappe reads the ends of a range by the kind of the field: these say what they mean.
-            return Ok(match (split && zone.is_some(), <[Value; 2]>::try_from(values)) {
-                (true, Ok([from, to])) => vec![condition(">=", from), condition("<=", to)],
-                (_, Ok(ends)) => vec![condition("between", Vec::from(ends).into())],
-                (_, Err(values)) => vec![condition("between", values.into())],
-            });
+            // Frappe knows ranges of days and times only, and reads their ends by the kind of the field.
+            let days = values.iter().all(is_day_or_time) && filter.field() != "name";
+            return match (days && !(split && zone.is_some()), <[Value; 2]>::try_from(values)) {
+                (true, Ok(ends)) => Ok(vec![condition("between", Vec::from(ends).into())]),
+                (false, Ok([from, to])) if split => Ok(vec![condition(">=", from), condition("<=", to)]),
+                _ => {
+                    let detail = "\"between\" among alternatives takes two days or times on an ERPNext site";
+                    Err(Error::field("or_filters", "invalid", detail))
+                }
+            };
         }
     };
     let value = values.into_iter().next().unwrap_or_default();
     Ok(vec![condition(operator, value)])
+}
+
+/// Whether a text begins as a day does, as those of the days and times of a site do.
+fn is_day_or_time(value: &Value) -> bool {
+    let day = value.as_str().and_then(|text| text.get(..10));
+    day.is_some_and(|day| day.parse::<jiff::civil::Date>().is_ok())
 }
 
 fn whole_microseconds(at: Timestamp) -> Timestamp {
@@ -350,6 +347,26 @@ mod tests {
             ["modified", "between", ["2026-11-23 05:30:00", "2026-11-24 05:29:59.999999"]],
         ]);
         assert_eq!((Value::from(asked.all), Value::from(asked.any)), (all, any));
+    }
+
+    #[test]
+    fn a_range_of_anything_but_days_is_said_by_its_ends() {
+        let filters = json!([
+            ["grand_total", "between", [5, 50]],
+            ["name", "between", ["A", "C"]],
+            ["Sales Order Item", "qty", "between", [1, 2]],
+        ]);
+        let expected = json!([
+            ["grand_total", ">=", 5],
+            ["grand_total", "<=", 50],
+            ["name", ">=", "A"],
+            ["name", "<=", "C"],
+            ["Sales Order Item", "qty", ">=", 1],
+            ["Sales Order Item", "qty", "<=", 2],
+        ]);
+        assert_eq!(Value::from(asked(&filters, None).unwrap().all), expected);
+        let among = json!({ "grand_total": ["between", [5, 50]] });
+        assert_eq!(asked(&json!({}), Some(&among)).unwrap_err().field_errors()[0].field, "or_filters");
     }
 
     #[test]

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{
-    super::{Applied, DocType, Document, DocumentKey, Stored},
+    super::{Applied, DocType, Document, DocumentKey, Stored, Work},
     ErpnextDocuments,
     document::{Mark, document_of},
     dynamo::Entry,
+    token::Token,
 };
 use crate::{
-    Result,
-    erpnext::{Exception, ID_FIELD, Map, SiteQuery},
+    Error, ErrorCode, Result,
+    erpnext::{Exception, ID_FIELD, Map, SiteError, SiteQuery},
 };
 
 impl ErpnextDocuments {
@@ -38,6 +39,19 @@ impl ErpnextDocuments {
         }
     }
 
+    /// The document of `doctype` that was created for `work`.
+    pub(super) async fn made_for(&self, doctype: &DocType, work: &Work) -> Result<Option<Document>> {
+        let token = Token::of_work(work)?;
+        if !self.is_prepared(doctype).await? {
+            let asked = DocumentKey::new(doctype.as_str(), work.id.as_str())?;
+            return self.made_unprepared(&asked, &token).await;
+        }
+        let Some(map) = self.by_id(doctype, &work.id).await? else { return Ok(None) };
+        let is_ours = Mark::of(&map).is_some_and(|mark| mark.shows(&token));
+        let document = self.document(doctype, map).await?;
+        Ok(is_ours.then_some(document))
+    }
+
     /// The document that carries `id`, of a prepared DocType.
     pub(super) async fn by_id(&self, doctype: &DocType, id: &str) -> Result<Option<Map>> {
         let query = SiteQuery {
@@ -47,7 +61,15 @@ impl ErpnextDocuments {
             limit: 1,
             ..SiteQuery::default()
         };
-        let rows = self.site.list(&query).await?;
+        let rows = match self.site.list(&query).await {
+            // Someone has removed the fields. What is remembered of them is not what to go by.
+            Err(SiteError::Refused(no)) if no.is_of_field(ID_FIELD) => {
+                self.site.forget_prepared(doctype.as_str());
+                let detail = format!("{doctype} has no field {ID_FIELD} any more");
+                return Err(Error::new(ErrorCode::ProviderUnavailable, detail).retry_after(1));
+            }
+            rows => rows?,
+        };
         let Some(name) = rows.first().and_then(|row| row.get("name")?.as_str()) else { return Ok(None) };
         Ok(self.site.get(doctype.as_str(), name).await?)
     }

@@ -21,7 +21,7 @@ mod dynamo;
 mod list;
 mod lookup;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 mod unprepared;
 mod update;
@@ -34,7 +34,7 @@ use aws_sdk_dynamodb::Client;
 use self::dynamo::{Ledger, NewEntry};
 use super::{
     Commit, Committed, Count, DocType, Document, DocumentKey, DocumentPlace, DocumentStore, Expect, Filters,
-    ListQuery, Page, Stored,
+    ListQuery, Page, Stored, Work,
 };
 use crate::{Error, ErrorCode, Result, clock::Clock, config::Tables, erpnext::Site};
 
@@ -67,6 +67,10 @@ impl DocumentStore for ErpnextDocuments {
             return Ok(None);
         }
         self.find(key).await
+    }
+
+    async fn made(&self, doctype: &DocType, work: &Work) -> Result<Option<Document>> {
+        self.made_for(doctype, work).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Document>> {

@@ -1,10 +1,15 @@
-//! By what the effect of a commit is recognised, in the site and in State: the event it answers, the request, or
-//! nothing but itself.
+//! By what the effect of a commit is recognised, in the site and in State: the event it answers, the work it
+//! does, the request, or nothing but itself.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use super::super::{Commit, Target, Write, receipt::RECOGNISED};
+use serde_json::Value;
+
+use super::{
+    super::{Commit, Target, Work, Write, receipt::RECOGNISED},
+    list::conditions,
+};
 use crate::Result;
 
 /// The most characters of an id: the width of the site's column.
@@ -24,6 +29,14 @@ pub enum Token {
         /// When it is made, in seconds since 1970.
         at: i64,
     },
+    /// The work of this id.
+    Work {
+        /// The id.
+        id: String,
+        /// Conditions of a list that leave what may have been made for it, where nothing of ours does; none: what was
+        /// sent has to tell.
+        among: Vec<Value>,
+    },
     /// Itself: a random id, so that a write whose answer was lost knows its own effect.
     Write(String),
 }
@@ -33,6 +46,9 @@ impl Token {
     pub fn of(commit: &Commit, now: Timestamp) -> Result<Self> {
         if let Some(event) = &commit.event {
             return Ok(Self::of_event(&event.facts.id));
+        }
+        if let Some(work) = &commit.work {
+            return Self::of_work(work);
         }
         let Some(receipt) = &commit.receipt else { return Ok(Self::random()) };
         let fingerprint = receipt.fingerprint()?;
@@ -47,6 +63,11 @@ impl Token {
         Self::Event(id.to_owned())
     }
 
+    /// The token of `work`.
+    pub fn of_work(work: &Work) -> Result<Self> {
+        Ok(Self::Work { id: work.id.clone(), among: conditions(&work.among)? })
+    }
+
     /// A token that nothing else has.
     pub fn random() -> Self {
         Self::Write(crate::id::random())
@@ -55,14 +76,14 @@ impl Token {
     /// What names the commit, and new documents that have no other name.
     pub fn id(&self) -> &str {
         match self {
-            Self::Event(id) | Self::Request { id, .. } | Self::Write(id) => id,
+            Self::Event(id) | Self::Work { id, .. } | Self::Request { id, .. } | Self::Write(id) => id,
         }
     }
 
     /// What a mark keeps among its events.
     pub fn noted(&self) -> Option<&str> {
         match self {
-            Self::Event(id) => Some(id),
+            Self::Event(id) | Self::Work { id, .. } => Some(id),
             Self::Request { noted, .. } => Some(noted),
             Self::Write(_) => None,
         }
@@ -72,14 +93,14 @@ impl Token {
     pub fn unnoted(&self) -> Option<&str> {
         match self {
             Self::Write(id) => Some(id),
-            Self::Event(_) | Self::Request { .. } => None,
+            Self::Event(_) | Self::Work { .. } | Self::Request { .. } => None,
         }
     }
 
     /// Whether `events` says that its effect happened. A request of the same key a day later is another one.
     pub fn is_among(&self, events: &[String]) -> bool {
         match self {
-            Self::Event(id) => events.contains(id),
+            Self::Event(id) | Self::Work { id, .. } => events.contains(id),
             Self::Request { noted, at, .. } => {
                 let request = noted.split('@').next();
                 events.iter().filter_map(|event| event.split_once('@')).any(|(before, then)| {
@@ -102,7 +123,15 @@ impl Token {
                     of_key && at.saturating_sub(then) >= RECOGNISED.as_secs()
                 })
             }
-            Self::Event(_) | Self::Write(_) => false,
+            Self::Event(_) | Self::Work { .. } | Self::Write(_) => false,
+        }
+    }
+
+    /// Conditions of a list that leave what may have been made for it; none if there are no such conditions.
+    pub fn among(&self) -> &[Value] {
+        match self {
+            Self::Work { among, .. } => among,
+            Self::Event(_) | Self::Request { .. } | Self::Write(_) => &[],
         }
     }
 
@@ -134,7 +163,8 @@ mod tests {
     fn request(body: &str, now: Timestamp) -> Token {
         let key = IdempotencyKey::parse("order 1").unwrap();
         let receipt = Receipt::new("kim", "POST /x", key, &[body.as_bytes()], &[7; 32]);
-        Token::of(&Commit { writes: Vec::new(), event: None, receipt: Some(receipt) }, now).unwrap()
+        Token::of(&Commit { writes: Vec::new(), event: None, receipt: Some(receipt), work: None }, now)
+            .unwrap()
     }
 
     #[test]

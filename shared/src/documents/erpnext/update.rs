@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    erpnext::{Exception, MARK_FIELD, Map, SiteError, time::modified_text},
+    erpnext::{Exception, MARK_FIELD, Map, Refusal, SiteError, time::modified_text},
     outbound::{CallFailure, Repeat},
 };
 
@@ -41,7 +41,11 @@ impl ErpnextDocuments {
             return Ok(Effect { document: Some(old.clone()), entries: Vec::new() });
         }
         let prepared = self.is_prepared(&old.key.doctype).await?;
-        let mut body = changes(&old.fields, fields);
+        // Frappe writes what comes with a cancellation unchecked, and undoes entries by the rows that it then has.
+        let mut body = match (old.docstatus, *docstatus) {
+            (DocStatus::Submitted, DocStatus::Cancelled) => Map::new(),
+            _ => changes(&old.fields, fields),
+        };
         let seen = modified_text(seen).ok_or_else(|| conflict(write.expect))?;
         // A cancellation may overtake its submission: ERPNext wants both.
         let lock = if (old.docstatus, *docstatus) == (DocStatus::Draft, DocStatus::Cancelled) {
@@ -107,7 +111,8 @@ impl ErpnextDocuments {
             };
             let stale = [Exception::TimestampMismatch, Exception::DoesNotExist, Exception::Locked];
             let refused = stale.iter().any(|exception| error.is(exception));
-            if refused && sending.mark.is_none() {
+            let missing = missing(&error);
+            if refused && sending.mark.is_none() && missing.is_none() {
                 return Err(conflict(Expect::Revision(0)));
             }
             let lost = match error {
@@ -130,6 +135,10 @@ impl ErpnextDocuments {
                     }
                     again = false;
                 }
+                // It is there, and no other than it was: what does not exist is one that it would refer to.
+                (Some(map), None) if modified_of(&map) == sending.lock => {
+                    return Err(missing.unwrap_or_else(|| conflict(Expect::Revision(0))));
+                }
                 _ => return Err(conflict(Expect::Revision(0))),
             }
         }
@@ -145,6 +154,16 @@ impl ErpnextDocuments {
         Ok(changed
             && map.get("modified_by").and_then(serde_json::Value::as_str) == Some(&user)
             && may_be(map, &sending.body))
+    }
+}
+
+/// What it means that a document does not exist, where that is not the one that was to be changed.
+fn missing(error: &SiteError) -> Option<Error> {
+    match error {
+        SiteError::Refused(refusal) if refusal.exception == Exception::DoesNotExist => {
+            Some(Refusal { exception: Exception::LinkMissing, ..refusal.clone() }.into())
+        }
+        _ => None,
     }
 }
 

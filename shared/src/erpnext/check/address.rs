@@ -2,8 +2,11 @@
 
 use std::net::ToSocketAddrs;
 
-use super::{Check, Seen};
+use super::{Check, NEVER_CALLED, Seen};
 use crate::outbound::address::{Exceptions, check_address};
+
+/// Every network, which does not open all addresses.
+const EVERYWHERE: &str = "0.0.0.0/0, ::/0";
 
 impl Check<'_> {
     pub(super) async fn show_addresses(&mut self) {
@@ -21,6 +24,15 @@ impl Check<'_> {
             let refused = addresses
                 .iter()
                 .find(|address| check_address(**address, is_secure, &Exceptions::default()).is_err());
+            let everywhere = Exceptions::parse(EVERYWHERE).unwrap_or_default();
+            let never =
+                addresses.iter().find(|address| check_address(**address, is_secure, &everywhere).is_err());
+            if let Some(address) = never {
+                return Ok(Seen::failed(
+                    format!("{address} is link-local, or the cloud's metadata"),
+                    NEVER_CALLED,
+                ));
+            }
             Ok(match refused {
                 None => Seen::works(addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
                 Some(address) if is_secure => Seen::warning(

@@ -1,10 +1,13 @@
 //! The mapper methods: each is called for a document that is there, and nothing is saved.
+//!
+//! They are called by GET. After a POST, a site would keep what some of them make besides: the customer of a quotation
+//! to a lead, the bundle of reserved serial numbers. After a GET it undoes all of it.
 
 use serde_json::{Value, json};
 
 use super::{Check, Seen};
 use crate::erpnext::{
-    Exception, Map, Site, SiteError, SiteQuery,
+    Exception, Site, SiteError, SiteQuery,
     mapper::{MAPPINGS, Mapping},
 };
 
@@ -36,7 +39,7 @@ async fn try_mapping(site: &Site, mapping: &Mapping) -> Result<Seen, SiteError> 
         let status = format!("{status:?}").to_lowercase();
         return Ok(Seen::skipped(format!("there is no {status} {}", mapping.from)));
     };
-    match site.map(mapping, source, Map::new()).await {
+    match site.preview(mapping, source).await {
         Ok(made) => Ok(Seen::works(format!("of {source}: {} fields", made.len()))),
         Err(SiteError::Refused(refusal)) => Ok(match refusal.exception {
             Exception::NothingToMap => Seen::works(format!("of {source}: nothing is left, and that is told")),

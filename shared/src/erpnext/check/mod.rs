@@ -4,11 +4,14 @@
 //! that passes works for the functions too.
 
 mod address;
+mod given;
 mod mapping;
+mod permissions;
 mod reading;
 mod report;
 mod writing;
 
+pub use given::{site_at, token};
 pub use report::Report;
 
 use std::{sync::Arc, time::Duration};
@@ -91,6 +94,9 @@ impl Seen {
     }
 }
 
+/// What is said of addresses that no exception opens.
+const NEVER_CALLED: &str = "Link-local and metadata addresses are never called, whatever OutboundExceptions says: give the site another.";
+
 /// The checks of one site.
 struct Check<'a> {
     site: &'a Site,
@@ -105,6 +111,7 @@ pub async fn check(site: &Site, options: &CheckOptions, clock: Arc<dyn Clock>) -
     if check.reached().await && check.known().await {
         check.describe().await;
         check.read().await;
+        check.show_permissions().await;
         check.prepare(&options.setup).await;
         check.show_prepared().await;
         check.map().await;
@@ -138,12 +145,15 @@ impl Check<'_> {
 fn failed(error: SiteError) -> Seen {
     let is_permission = error.is(&Exception::Permission);
     let error = Error::from(error);
+    let causes = error.causes();
     let hint = match error.code() {
+        _ if is_plain(&causes) => "This port speaks no TLS: is it http://, or another port?",
         _ if is_permission => "Give the user a role that may do this; docs/erpnext.md says which.",
         ErrorCode::CredentialsRefused => {
             "Make a new API key for the user (User, Settings, API Access) and give both halves of it."
         }
-        ErrorCode::AddressRefused => "Use https, or name the network in the parameter OutboundExceptions.",
+        // Whoever checks may call all others.
+        ErrorCode::AddressRefused => NEVER_CALLED,
         ErrorCode::ProviderLimited => {
             "The site's rate limit is used up: wait, or raise it in its site_config.json."
         }
@@ -153,5 +163,10 @@ fn failed(error: SiteError) -> Seen {
         }
         _ => "The site's Error Log may say more.",
     };
-    Seen::failed(error.causes(), hint)
+    Seen::failed(causes, hint)
+}
+
+/// Whether what answered did so without TLS, in the words of rustls, which has no type for it that outlives reqwest.
+fn is_plain(causes: &str) -> bool {
+    causes.contains("InvalidContentType")
 }

@@ -93,8 +93,28 @@ impl Check<'_> {
 
     pub(super) async fn prepare(&mut self, doctypes: &[String]) {
         let site = self.site;
+        // All are looked at before any is written to.
+        let mut fit = Vec::new();
+        let mut is_any_unfit = false;
         for doctype in doctypes {
+            match site.unfit(doctype).await {
+                Ok(None) => fit.push(doctype),
+                Ok(Some(unfit)) => {
+                    is_any_unfit = true;
+                    let seen = Seen::failed(unfit.to_string(), "Take it out of SETUP: nothing was written.");
+                    self.note(format!("prepare {doctype}"), async { Ok(seen) }).await;
+                }
+                Err(error) => {
+                    is_any_unfit = true;
+                    self.note(format!("prepare {doctype}"), async { Err(error) }).await;
+                }
+            }
+        }
+        for doctype in fit {
             let prepare = async {
+                if is_any_unfit {
+                    return Ok(Seen::skipped("since another of SETUP cannot be prepared"));
+                }
                 Ok(Seen::works(match site.prepare(doctype).await? {
                     Prepared::Added => "both Custom Fields added",
                     Prepared::Already => "was prepared",

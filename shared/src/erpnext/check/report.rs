@@ -47,6 +47,7 @@ impl fmt::Display for Report {
         let [works, warnings, failed, skipped] =
             [Outcome::Works, Outcome::Warning, Outcome::Failed, Outcome::Skipped]
                 .map(|outcome| self.count(outcome));
-        write!(f, "{works} ok, {warnings} warnings, {failed} failed, {skipped} skipped")
+        let s = if warnings == 1 { "" } else { "s" };
+        write!(f, "{works} ok, {warnings} warning{s}, {failed} failed, {skipped} skipped")
     }
 }

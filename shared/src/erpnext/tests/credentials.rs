@@ -148,6 +148,20 @@ async fn a_key_is_read_once_and_one_that_was_changed_works_with_the_first_call()
 }
 
 #[tokio::test]
+async fn who_we_are_is_asked_again_when_the_key_is_another_users() {
+    let shared = Shared::start(token_secret(&hub().secret)).await;
+    let site = shared.instance();
+    for _ in 0..2 {
+        assert_eq!(site.user().await.unwrap(), hub().name);
+    }
+    assert_eq!(shared.site.requested("POST", "get_logged_user"), 1);
+    let other = erpnext_site::reader();
+    shared.change_secret(format!("{{\"key\": \"{}\", \"secret\": \"{}\"}}", other.key, other.secret));
+    shared.advance(SignedDuration::from_mins(6));
+    assert_eq!(site.user().await.unwrap(), other.name);
+}
+
+#[tokio::test]
 async fn a_key_that_the_site_does_not_know_is_our_fault_and_not_asked_for_with_each_call() {
     let shared = Shared::start(token_secret("wrong")).await;
     let site = shared.instance();

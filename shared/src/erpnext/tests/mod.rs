@@ -128,6 +128,34 @@ async fn a_list_is_filtered_ordered_and_paged() {
 }
 
 #[tokio::test]
+async fn a_count_knows_alternatives_and_asks_for_the_permission_to_read() {
+    let rig = rig();
+    for (name, title) in [("a", "1"), ("b", "2"), ("c", "3")] {
+        rig.site.insert("Note", json!({ "name": name, "title": title })).unwrap();
+    }
+    let any = [json!(["title", "=", "1"]), json!(["name", "in", ["a", "c"]])];
+    assert_eq!(rig.client.count_any("Note", &[json!(["name", "!=", "b"])], &any).await.unwrap(), 2);
+    let unknown = rig.client.count("Sales Order", &[json!(["nope", "=", 1])]).await.unwrap_err();
+    assert_eq!(refused(unknown), Exception::Data);
+}
+
+#[tokio::test]
+async fn names_that_a_site_counts_are_texts() {
+    let rig = rig();
+    let answer = |body: Value| {
+        Fault::new(Effect::Answer(Answer::text(200, "application/json", &body.to_string()))).once()
+    };
+    rig.site.fault(answer(json!({ "data": [{ "name": 4 }, { "name": 5 }] })));
+    let query = SiteQuery { doctype: "Note".to_owned(), limit: 2, ..SiteQuery::default() };
+    assert_eq!(names(&rig.client.list(&query).await.unwrap()), ["4", "5"]);
+    rig.site.fault(answer(json!({ "data": { "name": 12 } })));
+    assert_eq!(rig.client.get("Note", "12").await.unwrap().unwrap()["name"], "12");
+    rig.site.fault(answer(json!({ "message": [7, "b"] })));
+    let made = rig.client.insert_many(vec![named("x"), named("b")], Repeat::Unsafe).await.unwrap();
+    assert_eq!(made, ["7", "b"]);
+}
+
+#[tokio::test]
 async fn a_list_with_more_filters_than_an_address_holds_is_the_same_list() {
     let rig = rig();
     rig.site.insert("Note", json!({ "name": "a" })).unwrap();

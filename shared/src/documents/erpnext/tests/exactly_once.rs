@@ -88,6 +88,24 @@ async fn who_dies_after_a_creation_leaves_one_document_to_the_next() {
 }
 
 #[tokio::test]
+async fn a_creation_that_is_refused_for_what_its_own_first_try_made_has_happened() {
+    let rig = Rig::prepared().await;
+    die(&rig, of_event("evt_1", order("PO-1")), || rig.server.count("Sales Order") == 1).await;
+    let refusal = || {
+        let billed = json!({ "exc_type": "ValidationError", "exception": "nothing is left to bill" });
+        let answer = Answer::text(417, "application/json", &billed.to_string());
+        Fault::new(Fate::Answer(answer)).method("POST").doctype("Sales Order").once()
+    };
+    rig.server.fault(refusal());
+    let document = contract::only(rig.store.commit(of_event("evt_1", order("PO-1"))).await.unwrap());
+    assert_eq!(document.fields["po_no"], "PO-1");
+    assert_eq!(rig.status("evt_1").await, Some(EventStatus::Done));
+    rig.server.fault(refusal());
+    let refused = rig.store.commit(of_event("evt_2", order("PO-2"))).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::ProviderRefused, "another event's is refused");
+}
+
+#[tokio::test]
 async fn who_dies_after_a_change_leaves_it_done_once() {
     let rig = Rig::prepared().await;
     rig.write(put(None, "N", json!({}))).await;

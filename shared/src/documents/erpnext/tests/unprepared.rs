@@ -177,14 +177,27 @@ async fn doctypes_with_and_without_the_fields_are_not_created_together() {
     let rig = Rig::unprepared().await;
     rig.server.prepare("Sales Order");
     let writes = vec![order("PO-1"), put(None, "N", json!({}))];
-    let refused = rig.store.commit(Commit { writes, event: None, receipt: None }).await.unwrap_err();
+    let refused =
+        rig.store.commit(Commit { writes, event: None, receipt: None, work: None }).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::StoreUnsupported);
     let both = || vec![put(None, "A", json!({})), put(None, "B", json!({}))];
     let commit = || Commit {
         event: of_event("evt_1", order("-")).event,
-        ..Commit { writes: both(), event: None, receipt: None }
+        ..Commit { writes: both(), event: None, receipt: None, work: None }
     };
     rig.server.fault(Fault::new(Fate::DropAfter).method("POST").path("insert_many").once());
     rig.store.commit(commit()).await.unwrap();
     assert_eq!(rig.server.count("Contract Note"), 2);
+}
+
+#[tokio::test]
+async fn fields_that_someone_removed_are_noticed_where_they_are_looked_for() {
+    let rig = Rig::prepared().await;
+    assert_eq!(rig.note("N").await, None);
+    rig.server.register(SiteDocType::prompt("Contract Note"));
+    let noticed = rig.store.read(&key("N")).await.unwrap_err();
+    assert!(noticed.is_transient(), "{noticed}: an event is tried again");
+    assert_eq!(rig.note("N").await, None);
+    rig.store.commit(of_event("evt_1", put(None, "N", json!({ "a": 1 })))).await.unwrap();
+    assert_eq!(rig.status("evt_1").await, Some(EventStatus::Done));
 }

@@ -120,6 +120,50 @@ async fn a_cancellation_that_overtakes_its_submission_does_both() {
     );
 }
 
+/// A site would write the rows that come with it unchecked, and take them out of its stock.
+#[tokio::test]
+async fn a_cancellation_changes_nothing_else() {
+    let rig = Rig::prepared().await;
+    let stored = Stored::Live(rig.write(at(DocStatus::Submitted, order("PO-1"))).await);
+    let mut write = to_status(&stored, DocStatus::Cancelled);
+    if let Change::Put { fields, .. } = &mut write.change {
+        fields["items"][0]["qty"] = json!(77);
+        fields.insert("po_no".to_owned(), json!("PO-2"));
+    }
+    let cancelled = contract::only(rig.store.commit(of_event("evt_1", write)).await.unwrap());
+    assert_eq!((cancelled.docstatus, &cancelled.fields["po_no"]), (DocStatus::Cancelled, &json!("PO-1")));
+    let Value::Object(body) = sent(&rig, "PUT") else { panic!("an object") };
+    let fields: Vec<&str> = body.keys().map(String::as_str).collect();
+    assert_eq!(fields, ["docstatus", "causeway_mark", "modified"]);
+}
+
+#[tokio::test]
+async fn a_missing_link_whose_name_holds_the_documents_own_is_no_conflict() {
+    for rig in [Rig::prepared().await, Rig::unprepared().await] {
+        rig.write(put(None, "1", json!({ "a": 1 }))).await;
+        let said = json!({ "exc_type": "DoesNotExistError", "exception": "Error: Customer 11 not found" });
+        let missing = Answer::text(404, "application/json", &said.to_string());
+        rig.server.fault(Fault::new(Fate::Answer(missing)).method("PUT"));
+        let write = put(rig.note("1").await.as_ref(), "1", json!({ "a": 2 }));
+        let refused = rig.store.commit(of_event("evt_1", write)).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::ProviderRefused, "{refused}");
+        assert!(refused.detail().contains("Customer 11"), "{refused}");
+        let write = put(rig.note("1").await.as_ref(), "1", json!({ "a": 2 }));
+        rig.server.delete("Contract Note", "1").unwrap();
+        let gone = rig.store.commit(of_event("evt_1", write)).await.unwrap_err();
+        assert_eq!(gone.code(), ErrorCode::RevisionConflict, "{gone}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_a_site_keeps_otherwise_is_refused_before_it_is_sent() {
+    let rig = Rig::prepared().await;
+    let key = DocumentKey::new("Sales Order", "A<B").unwrap();
+    let write = Write { target: Target::Named(key), ..order("PO-1") };
+    let refused = rig.store.commit(of_event("evt_1", write)).await.unwrap_err();
+    assert_eq!((refused.code(), rig.server.count("Sales Order")), (ErrorCode::InvalidInput, 0));
+}
+
 #[tokio::test]
 async fn several_documents_are_created_together_or_not_at_all() {
     let rig = Rig::prepared().await;
@@ -127,6 +171,7 @@ async fn several_documents_are_created_together_or_not_at_all() {
         writes: vec![order("PO-1"), order("PO-2"), third],
         event: None,
         receipt: None,
+        work: None,
     };
     let with_event = |commit: Commit| Commit { event: of_event("evt_1", order("-")).event, ..commit };
     let bad = Write {
@@ -155,7 +200,8 @@ async fn what_a_site_cannot_do_at_once_is_refused_before_anything_is_done() {
     let stored = Stored::Live(note);
     let change = put(Some(&stored), "N", json!({ "a": 1 }));
     for writes in [vec![change.clone(), order("PO-1")], vec![change.clone(), change]] {
-        let refused = rig.store.commit(Commit { writes, event: None, receipt: None }).await.unwrap_err();
+        let refused =
+            rig.store.commit(Commit { writes, event: None, receipt: None, work: None }).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::StoreUnsupported);
     }
     let long = Write { target: Target::Named(key(&"x".repeat(141))), ..put(None, "-", json!({})) };
