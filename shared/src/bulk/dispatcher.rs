@@ -121,10 +121,7 @@ impl Dispatcher {
             user: user.to_owned(),
         };
         let messages: Vec<_> = chunks.into_iter().map(message).collect();
-        match messages.is_empty() {
-            true => Ok(()),
-            false => self.queue.send_all(&messages).await,
-        }
+        if messages.is_empty() { Ok(()) } else { self.queue.send_all(&messages).await }
     }
 
     /// Makes chunks of what failed and may be tried again; whether that is all of it. `job` is as it is then.
