@@ -81,7 +81,7 @@ error_codes! {
     SecretMissing = "secret_missing", Unavailable, "The connector has no secret to verify with";
     /// The request has no body.
     EmptyBody = "empty_body", Invalid, "The body is empty";
-    /// The body is larger than the connector's limit.
+    /// The body, or what it lists, is larger than the connector's or the route's limit.
     BodyTooLarge = "body_too_large", TooLarge, "The body is too large";
     /// The body is not in the declared form (JSON, form, base64).
     MalformedBody = "malformed_body", Invalid, "The body cannot be read";

@@ -161,9 +161,10 @@ pub struct MaybeAccepted<T> {
 
 impl<T: Serialize + JsonSchema> Answer for MaybeAccepted<T> {
     fn respond(self) -> Result<Response> {
-        match self.accepted {
-            true => Accepted { data: self.data, location: None }.respond(),
-            false => One::of(self.data).respond(),
+        if self.accepted {
+            Accepted { data: self.data, location: None }.respond()
+        } else {
+            One::of(self.data).respond()
         }
     }
 

@@ -280,7 +280,7 @@ async fn another_user_s_job_is_not_there() {
 #[tokio::test]
 async fn who_reads_the_logs_sees_all_jobs_and_only_who_replays_meddles_with_them() {
     let site = Site::start().await;
-    let auditor = site.biller("auditor", &json!(["read_operations"])).await;
+    let auditor = site.biller("reader", &json!(["read_operations"])).await;
     let operator = site.biller("operator", &json!(["read_operations", "replay"])).await;
     let id = site.accepted(&names(2)).await;
     site.work(&id, 1, failing(&["1"])).await;
@@ -416,6 +416,19 @@ async fn a_retry_is_one_however_often_it_is_asked_for_and_none_where_nothing_is_
     assert_eq!((&failed[0]["attempts"], &failed[0]["retryable"]), (&json!(5), &json!(false)));
     let (attempts, _) = site.pages(&format!("{PATH}/{id}/records?limit=2")).await;
     assert_eq!(attempts.len(), 7, "the history has them all");
+}
+
+#[tokio::test]
+async fn a_retry_that_is_cancelled_before_it_begins_leaves_what_failed_as_it_was() {
+    let site = Site::start().await;
+    let id = site.accepted(&names(CHUNK)).await;
+    site.work(&id, 9, failing(&["3"])).await;
+    site.post(&format!("{PATH}/{id}/retry"), None).await;
+    let cancelled = site.post(&format!("{PATH}/{id}/cancel"), None).await;
+    assert_eq!(cancelled.body["data"]["cancelled_by"], "Administrator");
+    site.plan(&id).await;
+    let job = site.data(&format!("{PATH}/{id}")).await;
+    assert_eq!((counts(&job), job["status"].as_str()), ([3, 0, 2, 1, 0], Some("completed_with_failures")));
 }
 
 #[tokio::test]

@@ -40,14 +40,15 @@ fn need(route: &Route) -> Need {
         (_, ["health" | "openapi.json" | "v2" | "api" | ""] | ["docs", ..] | ["api", "method", "ping"]) => {
             Need::Nothing
         }
-        (_, ["v2", "me"] | ["api", "method", "frappe.auth.get_logged_user"]) => Need::Key,
+        // Others' bulk transactions are as if they were not there.
+        (_, ["v2", "bulk-transactions", _, ..])
+        | ("GET", ["v2", "bulk-transactions"])
+        | (_, ["v2", "me"] | ["api", "method", "frappe.auth.get_logged_user"]) => Need::Key,
         (_, ["v2", "api-keys" | "users" | "roles", ..]) => Need::ManageUsers,
         (_, ["v2", "connectors", ..]) => Need::ManageConnectors,
         ("GET", ["v2", "integration-logs" | "calls" | "parked", ..]) => Need::ReadOperations,
         (_, ["v2", "parked", ..]) => Need::Replay,
         ("POST", ["v2", "bulk-transactions"]) => Need::Make,
-        // Of one's own; others' are as if they were not there.
-        (_, ["v2", "bulk-transactions", ..]) => Need::Key,
         (_, ["v2", "items"]) => Need::Read("Item"),
         (_, ["v2", "reports", "sales"]) => Need::Read("Sales Invoice"),
         (method, ["v2", "documents" | "counts", ..] | ["api", "resource", ..]) => document(method, &segments),

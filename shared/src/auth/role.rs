@@ -91,9 +91,9 @@ impl Verb {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
-    /// Read the Integration Log and what is parked.
+    /// Read the Integration Log, what is parked, and the bulk transactions of all users.
     ReadOperations,
-    /// Replay and give up what is parked.
+    /// Replay and give up what is parked; with the one above, cancel and retry bulk transactions of others.
     Replay,
     /// Read and write connector settings.
     ManageConnectors,

@@ -57,7 +57,7 @@ impl Dispatcher {
         };
         let from = if job.started_at.is_none() { 0 } else { job.chunks };
         if let Some(asked_at) = job.retry_asked_at {
-            let planned = self.plan_retry(&mut job, deadline).await?;
+            let planned = job.cancelled.is_some() || self.plan_retry(&mut job, deadline).await?;
             if planned {
                 self.store.retry_planned(id, asked_at).await?;
             } else {
@@ -121,10 +121,7 @@ impl Dispatcher {
             user: user.to_owned(),
         };
         let messages: Vec<_> = chunks.into_iter().map(message).collect();
-        match messages.is_empty() {
-            true => Ok(()),
-            false => self.queue.send_all(&messages).await,
-        }
+        if messages.is_empty() { Ok(()) } else { self.queue.send_all(&messages).await }
     }
 
     /// Makes chunks of what failed and may be tried again; whether that is all of it. `job` is as it is then.

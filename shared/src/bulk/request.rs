@@ -112,7 +112,8 @@ fn entry(value: &Value, place: usize) -> Result<(String, Fields), FieldError> {
         _ => return Err(fault("", "must be a name, or an object with a name".to_owned())),
     };
     if let Err(error) = DocName::new(name) {
-        return Err(fault("/name", error.detail().to_owned()));
+        let why = error.field_errors().first().map_or(error.detail(), |fault| fault.detail.as_str());
+        return Err(fault("/name", why.to_owned()));
     }
     let args = match args {
         None | Some(Value::Null) => Fields::new(),

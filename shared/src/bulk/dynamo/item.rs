@@ -153,10 +153,8 @@ pub fn chunk_of(item: &Item) -> Result<Chunk> {
     let attributes = Attributes(item);
     let place = attributes.text("sk")?;
     let number = place.strip_prefix(CHUNKS).and_then(|number| number.parse().ok());
-    let outcomes = match item.contains_key("outcomes") {
-        true => Some(attributes.json::<Vec<Outcome>>("outcomes")?),
-        false => None,
-    };
+    let is_done = item.contains_key("outcomes");
+    let outcomes = is_done.then(|| attributes.json::<Vec<Outcome>>("outcomes")).transpose()?;
     let suspect = item.contains_key("suspect").then(|| attributes.number("suspect")).transpose()?;
     let poisoned = match item.get("poisoned") {
         Some(AttributeValue::Ns(numbers)) => {

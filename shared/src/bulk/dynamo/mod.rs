@@ -241,7 +241,7 @@ impl BulkStore for DynamoBulk {
 
     async fn cancel(&self, id: &str, at: Timestamp, by: &str) -> Result<bool> {
         let Some(job) = self.job(id).await? else { return Ok(false) };
-        if job.pending() == 0 {
+        if job.is_over() {
             return Ok(false);
         }
         let update = self
