@@ -192,6 +192,21 @@ async fn a_record_that_cannot_be_made_says_why() {
 }
 
 #[tokio::test]
+async fn a_source_that_cannot_be_mapped_is_left_as_it_was() {
+    let bench = Bench::new().await;
+    let bad =
+        serde_json::json!({ "customer": "B", "items": [{ "item_code": "I", "qty": "many", "rate": 1 }] });
+    bench.put("Sales Order", "SO-1", fields(bad), DocStatus::Submitted).await;
+    let key = DocumentKey::new("Sales Order", "SO-1").unwrap();
+    let before = bench.store.read(&key).await.unwrap();
+    let error =
+        bench.maker().make(&order_of("job_1"), &record(0, "SO-1"), &Sources::new()).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::MappingFailed, "{error:?}");
+    assert_eq!(bench.store.read(&key).await.unwrap(), before);
+    assert!(bench.invoices().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_source_that_changed_since_the_chunk_was_read_is_decided_on_anew() {
     let bench = Bench::new().await;
     bench.sales_order("SO-1", DocStatus::Submitted).await;
