@@ -1,5 +1,7 @@
 //! For unit tests: DynamoDB in the process, and ports in memory that can be told to fail.
 
+pub mod meter;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{

@@ -41,9 +41,13 @@ fn need(route: &Route) -> Need {
             Need::Nothing
         }
         // Others' bulk transactions are as if they were not there.
-        (_, ["v2", "bulk-transactions", _, ..])
-        | ("GET", ["v2", "bulk-transactions"])
-        | (_, ["v2", "me"] | ["api", "method", "frappe.auth.get_logged_user"]) => Need::Key,
+        ("GET", ["v2", "bulk-transactions"])
+        | (
+            _,
+            ["v2", "bulk-transactions", _, ..]
+            | ["v2", "me"]
+            | ["api", "method", "frappe.auth.get_logged_user"],
+        ) => Need::Key,
         (_, ["v2", "api-keys" | "users" | "roles", ..]) => Need::ManageUsers,
         (_, ["v2", "connectors", ..]) => Need::ManageConnectors,
         ("GET", ["v2", "integration-logs" | "calls" | "parked", ..]) => Need::ReadOperations,

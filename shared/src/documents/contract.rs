@@ -7,6 +7,7 @@
 
 mod lists;
 mod receipts;
+pub mod works;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

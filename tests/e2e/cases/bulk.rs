@@ -166,9 +166,9 @@ fn a_request_that_cannot_be_done_names_what_is_wrong(hub: &Hub, _: &str) {
         hub.api("POST", "/v2/bulk-transactions", Some(body)).is_problem(status, code);
     };
     let body = |from: &str, to: &str, records: &Value| json!({ "from_doctype": from, "to_doctype": to, "records": records });
-    refused(&body("Sales Order", "Customer", &json!(["A"])), 422, "invalid_input");
-    refused(&body("Sales Order", "Sales Invoice", &json!([])), 422, "invalid_input");
-    refused(&body("Sales Order", "Sales Invoice", &json!([{ "args": {} }])), 422, "invalid_input");
+    refused(&body("Sales Order", "Customer", &json!(["A"])), 400, "invalid_input");
+    refused(&body("Sales Order", "Sales Invoice", &json!([])), 400, "invalid_input");
+    refused(&body("Sales Order", "Sales Invoice", &json!([{ "args": {} }])), 400, "invalid_input");
     refused(&body("User", "Sales Invoice", &json!(["A"])), 403, "permission_denied");
     let many: Vec<String> = (0..100_001).map(|n| n.to_string()).collect();
     refused(&body("Sales Order", "Sales Invoice", &json!(many)), 413, "body_too_large");

@@ -41,7 +41,8 @@ pub async fn put(
     let settings = sent.named(name)?;
     let (connectors, directory) = (&call.services.connectors, &call.services.directory);
     let expect = seen.expect(check(call, &settings), revision(call, name)).await?;
-    check(call, &settings)?;
+    // What else is wrong, the repository says all at once.
+    check_place(call, &settings)?;
     let saved = connectors.put(&settings, call.principal()?, directory, expect).await;
     let saved = saved.map_err(|error| seen.refused(error))?;
     let location = format!("/v2/connectors/{name}");
@@ -52,6 +53,11 @@ pub async fn put(
 /// What is wrong with the settings, by themselves or where documents live.
 fn check(call: &Call<'_>, settings: &ConnectorSettings) -> Result<()> {
     settings.validate()?;
+    check_place(call, settings)
+}
+
+/// What is wrong with the settings where documents live.
+fn check_place(call: &Call<'_>, settings: &ConnectorSettings) -> Result<()> {
     if call.services.documents_are_on_a_site() { settings.check_circles() } else { Ok(()) }
 }
 

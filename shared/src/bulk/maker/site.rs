@@ -1,20 +1,20 @@
 //! Documents of an ERPNext site, made of others by its own mapper methods and saved as drafts.
 //!
 //! The site maps (nothing is saved by that), and its document store creates: once for the record, by the unique id of a
-//! prepared DocType, or by the claim and the ledger, and by the link to the source, where the DocType is not. What was
+//! prepared DocType, or by the claim, the ledger and the link to the source where the DocType is not. What was
 //! made before is looked for only where the site refuses: it may be the reason.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Maker, Order, Sources, source_key, unknown_pair, work};
 use crate::{
     Error, ErrorCode, Result,
     bulk::Record,
     documents::{
-        Applied, Change, Commit, Committed, DocStatus, DocumentKey, DocumentStore, Fields, Filters,
+        Applied, Change, Commit, Committed, DocStatus, DocType, DocumentKey, DocumentStore, Fields, Filters,
         SYSTEM_FIELDS, Target, Work, Write, not_found,
     },
     erpnext::{Exception, Map, Site, SiteError, mapper::Mapping},
@@ -88,14 +88,24 @@ fn mapping_of(order: &Order) -> Result<&'static Mapping> {
     Mapping::find(order.from.as_str(), order.to.as_str()).ok_or_else(|| unknown_pair(order))
 }
 
-/// What is sent of the document that the site `mapped`.
-fn fields(mut mapped: Map, work: &Work) -> Fields {
-    mapped.retain(|field, _| !SYSTEM_FIELDS.contains(&field.as_str()));
-    // The site sets it when it saves. Where what was sent has to tell a document, another time would hide it.
-    let is_set = mapped.get("set_posting_time").and_then(Value::as_u64) == Some(1);
-    if work.among.is_empty() && !is_set {
-        mapped.shift_remove("posting_time");
+/// Among which documents of `to` one is that names no source and was `mapped` so: those of its party and of its first
+/// row. The site computes the rest anew when it saves.
+fn alike(mapped: &Map, to: &DocType) -> Result<Filters> {
+    let mut conditions = Vec::new();
+    for field in ["customer", "supplier", "company"] {
+        conditions.extend(mapped.get(field).map(|value| json!([field, "=", value])));
     }
+    let row = mapped.get("items").and_then(|rows| rows.get(0));
+    for field in ["item_code", "qty"] {
+        let value = row.and_then(|row| row.get(field));
+        conditions.extend(value.map(|value| json!([format!("{to} Item"), field, "=", value])));
+    }
+    Filters::read(to, Some(&Value::from(conditions)), None)
+}
+
+/// What is sent of the document that the site `mapped`.
+fn fields(mut mapped: Map) -> Fields {
+    mapped.retain(|field, _| !SYSTEM_FIELDS.contains(&field.as_str()));
     mapped
 }
 
@@ -124,7 +134,7 @@ impl Maker for SiteMaker {
 
     async fn make(&self, order: &Order, record: &Record, _: &Sources) -> Result<String> {
         let mapping = mapping_of(order)?;
-        let (key, work) = (source_key(order, record)?, on_site(order, record, mapping)?);
+        let (key, mut work) = (source_key(order, record)?, on_site(order, record, mapping)?);
         let mapped = match self.site.map(mapping, &record.name, record.args.clone()).await {
             Ok(mapped) => mapped,
             Err(error @ SiteError::Refused(_)) => {
@@ -135,8 +145,10 @@ impl Maker for SiteMaker {
             }
             Err(error) => return Err(error.into()),
         };
-        let fields = fields(mapped, &work);
-        match self.save(order, work, fields).await {
+        if work.among.is_empty() {
+            work.among = alike(&mapped, &order.to)?;
+        }
+        match self.save(order, work, fields(mapped)).await {
             Err(error) => Err(self.explained(error, mapping, &key).await),
             made => made,
         }

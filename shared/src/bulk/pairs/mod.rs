@@ -11,6 +11,7 @@
 //! - Numbers are decimals. One that is none is `mapping_failed` with its place; nothing overflows or divides by zero.
 
 mod amount;
+mod bundles;
 mod packing;
 mod payment;
 mod progress;
@@ -129,7 +130,6 @@ impl Pair {
             Form::Rows(form) => form.make(self, source, &mut after, &mut target, &mut selected)?,
             Form::Payment(payment) => payment.make(self, source, &mut after, &mut target)?,
         };
-        selected.check_all_seen()?;
         status::update(&self.status, &mut after, progress);
         Ok(Mapped { target, source: after })
     }

@@ -36,7 +36,7 @@ enum By {
 
 /// A row of a source, in numbers.
 pub(super) struct Reading {
-    quantity: Decimal,
+    pub quantity: Decimal,
     pub rate: Decimal,
     amount: Decimal,
     /// Units of stock in one of the row's.
@@ -110,7 +110,7 @@ impl Rest {
             }
             By::Amount => put(fields, &self.done, row.done.plus(portion.amount)?),
             By::Quantity | By::StockQuantity => {
-                // All that is left is taken, so this is the quantity; adding up would keep what rounding left.
+                // All that is left is taken, so this is all; adding up would keep what rounding left.
                 put(fields, &self.done, row.quantity.less(row.returned)?.times(self.per(row))?);
             }
         }

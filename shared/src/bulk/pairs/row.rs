@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     Pair,
     amount::{Exact, Numbers, fault, put},
+    bundles::{self, BUNDLES},
     given, packing,
     progress::{Progress, is_done},
     rest::{Portion, Rest},
@@ -35,7 +36,7 @@ const ITEMS: &str = "items";
 pub(super) struct RowsForm {
     /// How rows are made, a rule for each table of the source.
     pub rows: Vec<RowRule>,
-    /// Tables that are taken over whole.
+    /// Tables that are taken over: whole, but of bundles the parts of what is taken.
     #[serde(default)]
     tables: Vec<String>,
     totals: Totals,
@@ -90,6 +91,10 @@ pub(super) struct RowRule {
 
 /// A row that was made.
 pub(super) struct Line {
+    /// What the source calls its row.
+    pub name: String,
+    /// How much the source's row has.
+    pub whole: Decimal,
     pub fields: Fields,
     pub quantity: Decimal,
     pub amount: Decimal,
@@ -121,9 +126,11 @@ impl RowsForm {
             return Err(pair.nothing_left(source));
         }
         for name in &self.tables {
-            let rows = table(&source.fields, name)?.iter().enumerate();
-            let rows = rows.map(|(index, row)| taken_over(row, name, index)).collect::<Result<Vec<_>>>()?;
-            target.insert(name.clone(), rows.into());
+            let rows =
+                if name == BUNDLES { bundles::taken(&source.fields, &lines)? } else { all(source, name)? };
+            if !rows.is_empty() {
+                target.insert(name.clone(), rows.into());
+            }
         }
         self.total(target, header, &mut lines, progress, money)?;
         target.insert(ITEMS.to_owned(), numbered(lines));
@@ -177,11 +184,8 @@ impl Taking<'_> {
     fn rows(&mut self, after: &mut Fields, lines: &mut Vec<Line>, progress: &mut Progress) -> Result<()> {
         let from = self.rule.from.as_str();
         let rows = table(&self.source.fields, from)?;
-        let packed = if self.rule.unpacked {
-            parents(table(&self.source.fields, "packed_items")?)
-        } else {
-            HashSet::new()
-        };
+        let packed =
+            if self.rule.unpacked { parents(table(&self.source.fields, BUNDLES)?) } else { HashSet::new() };
         for (index, row) in rows.iter().enumerate() {
             let fields = row.as_object().ok_or_else(|| fault(format!("/{from}/{index}"), "is not a row"))?;
             let numbers = Numbers::of_row(fields, from, index);
@@ -199,7 +203,9 @@ impl Taking<'_> {
                 self.rule.rest.count(&reading, portion, can_be_taken, self.money, progress)?;
             }
             let Some(portion) = portion else { continue };
-            lines.push(self.line(&row, portion, reading.factor, index)?);
+            let fields = self.fields(&row, portion, reading.factor, index)?;
+            let whole = reading.quantity;
+            lines.push(Line { name, whole, fields, quantity: portion.quantity, amount: portion.amount });
             if let Some(own) =
                 after.get_mut(from).and_then(|rows| rows.get_mut(index)).and_then(Value::as_object_mut)
             {
@@ -225,7 +231,7 @@ impl Taking<'_> {
         (name, row)
     }
 
-    fn line(&self, row: &Value, portion: Portion, factor: Decimal, index: usize) -> Result<Line> {
+    fn fields(&self, row: &Value, portion: Portion, factor: Decimal, index: usize) -> Result<Fields> {
         // The time only decides between equal local times, which no rule here reads.
         let context = Context { received_at: Timestamp::UNIX_EPOCH };
         let made = self.rule.fields.apply(row, &context).map_err(|error| self.placed(&error, index))?;
@@ -235,7 +241,7 @@ impl Taking<'_> {
             put(&mut fields, field, portion.quantity);
         }
         put(&mut fields, "stock_qty", portion.quantity.times(factor)?);
-        Ok(Line { fields, quantity: portion.quantity, amount: portion.amount })
+        Ok(fields)
     }
 
     /// The failure of a row's fields, with the row's place before theirs.
@@ -264,7 +270,7 @@ fn parents(packed: &[Value]) -> HashSet<&str> {
 }
 
 /// A row of another table, but for what is of the document it is in.
-fn taken_over(row: &Value, table: &str, index: usize) -> Result<Value> {
+pub(super) fn taken_over(row: &Value, table: &str, index: usize) -> Result<Fields> {
     const OF_PARENT: [&str; 4] = ["parent", "parentfield", "parenttype", "item_wise_tax_detail"];
     let fields = row.as_object().ok_or_else(|| fault(format!("/{table}/{index}"), "is not a row"))?;
     let stays =
@@ -272,7 +278,13 @@ fn taken_over(row: &Value, table: &str, index: usize) -> Result<Value> {
     let kept = fields.iter().filter(|(name, _)| stays(name));
     let mut kept: Fields = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
     kept.insert("idx".to_owned(), (index + 1).into());
-    Ok(Value::Object(kept))
+    Ok(kept)
+}
+
+/// All rows of another table.
+fn all(source: &Document, name: &str) -> Result<Vec<Value>> {
+    let rows = table(&source.fields, name)?.iter().enumerate();
+    rows.map(|(index, row)| Ok(Value::Object(taken_over(row, name, index)?))).collect()
 }
 
 fn numbered(lines: Vec<Line>) -> Value {

@@ -1,6 +1,10 @@
 //! What is made of what, against documents shaped as ERPNext's own.
 
+mod portions;
 mod recorded;
+mod refusals;
+mod single;
+mod sums;
 
 use serde_json::{Value, json};
 

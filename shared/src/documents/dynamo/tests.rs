@@ -26,6 +26,36 @@ async fn store() -> (DynamoDocuments, Arc<ManualClock>, Dynamo) {
 async fn the_built_in_store_keeps_the_contract() {
     let (store, clock, _dynamo) = store().await;
     contract::check(&store, &|by| clock.advance(by)).await;
+    contract::works::check(&store, &|by| clock.advance(by), true).await;
+}
+
+#[tokio::test]
+async fn documents_that_are_read_together_are_those_that_are_read_one_by_one() {
+    let (store, ..) = store().await;
+    for n in 0..120 {
+        store.commit(Commit::of(put(None, &format!("N-{n}"), json!({ "n": n })))).await.unwrap();
+    }
+    let gone = store.read(&contract::key("N-7")).await.unwrap();
+    let target = Target::Named(contract::key("N-7"));
+    let delete = Write::over(target, gone.as_ref(), Change::Delete, Applied::new(), "someone");
+    store.commit(Commit::of(delete)).await.unwrap();
+    let mut keys: Vec<_> = (0..130).rev().map(|n| contract::key(&format!("N-{n}"))).collect();
+    keys.push(contract::key("N-3"));
+    let together = store.read_many(&keys).await.unwrap();
+    for (key, found) in keys.iter().zip(together) {
+        assert_eq!(found, store.read(key).await.unwrap(), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn who_needs_numbers_at_once_shares_a_block() {
+    let (store, ..) = store().await;
+    let commits = (0..30).map(|_| store.commit(Commit::of(by_series("BLOCK-.####", 30))));
+    let made = futures::future::join_all(commits).await;
+    let mut names: Vec<String> =
+        made.into_iter().map(|committed| only(committed.unwrap()).key.name.to_string()).collect();
+    names.sort();
+    assert_eq!(names, (1..=30).map(|n| format!("BLOCK-{n:04}")).collect::<Vec<_>>());
 }
 
 #[tokio::test]

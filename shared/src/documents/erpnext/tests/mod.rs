@@ -99,10 +99,10 @@ impl Rig {
 /// How long the client of a site waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Longer than that.
-const TOO_LONG: Duration = Duration::from_millis(2_500);
+pub const TOO_LONG: Duration = Duration::from_millis(2_500);
 
 /// A client that tries twice.
-fn site(server: &Server, clock: Arc<ManualClock>, seed: u64) -> Site {
+pub fn site(server: &Server, clock: Arc<ManualClock>, seed: u64) -> Site {
     let seconds = u32::try_from(TIMEOUT.as_secs()).unwrap();
     let mut policy = OutboundPolicy {
         timeout_seconds: seconds,
@@ -215,10 +215,12 @@ pub fn order(po: &str) -> Write {
 async fn the_store_in_a_prepared_site_keeps_the_contract() {
     let rig = Rig::prepared().await;
     contract::check(&*rig.store, &|by| rig.advance(by)).await;
+    contract::works::check(&*rig.store, &|by| rig.advance(by), false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_in_a_site_that_is_not_prepared_keeps_what_needs_no_mark() {
     let rig = Rig::unprepared().await;
     contract::check_documents(&*rig.store, &|by| rig.advance(by)).await;
+    contract::works::check(&*rig.store, &|by| rig.advance(by), false).await;
 }
