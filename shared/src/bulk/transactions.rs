@@ -125,6 +125,17 @@ pub struct RecordQuery {
     pub cursor: Option<String>,
 }
 
+/// What became of asking for a retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// It is asked for.
+    Now,
+    /// It was asked for before, and is not planned to its end.
+    Before,
+    /// There is nothing to try again.
+    Nothing,
+}
+
 impl BulkTransactions {
     /// Bulk transactions in `store`, of pairs that are known, begun through `queue`, in chunks of `chunk_size`.
     pub fn new(
@@ -230,19 +241,20 @@ impl BulkTransactions {
         self.job(by, id).await
     }
 
-    /// Has what failed, and may succeed, tried again. `false` if there is nothing to try again.
+    /// Has what failed, and may succeed, tried again; whether this asked for it. Where a retry is asked for already, the
+    /// job says so.
     ///
-    /// Fails with `permission_denied`, and with `job_cancelled`.
+    /// Fails with `permission_denied`. Of a cancelled job nothing is tried again.
     pub async fn retry(&self, by: &Principal, id: &str) -> Result<(Job, bool)> {
         let job = self.job(by, id).await?;
         may_change(by, &job)?;
         may_make(by, &job.from, &job.to)?;
-        if job.cancelled.is_some() {
-            let detail = "the bulk transaction was cancelled: ask for what is still wanted in a new one";
-            return Err(Error::new(ErrorCode::JobCancelled, detail));
-        }
         let asked = self.ask_retry(&job).await?;
-        Ok((self.job(by, id).await?, asked))
+        let mut job = self.job(by, id).await?;
+        if asked == Asked::Before {
+            job.retry_asked_at = job.retry_asked_at.or_else(|| Some(self.clock.now()));
+        }
+        Ok((job, asked == Asked::Now))
     }
 
     /// The same for a page of the jobs that were accepted in the time of `query`: those of which something is tried again,
@@ -259,7 +271,8 @@ impl BulkTransactions {
         let mut retried = Vec::with_capacity(items.len());
         for some in items.chunks(AT_ONCE) {
             let asked = try_join_all(some.iter().map(|job| self.ask_retry(job))).await?;
-            let tried = some.iter().zip(asked).filter(|(_, asked)| *asked).map(|(job, _)| job.clone());
+            let asked = some.iter().zip(asked).filter(|(_, asked)| *asked != Asked::Nothing);
+            let tried = asked.map(|(job, _)| job.clone());
             let now = self.clock.now();
             retried.extend(tried.map(|job| Job { retry_asked_at: job.retry_asked_at.or(Some(now)), ..job }));
         }
@@ -352,19 +365,21 @@ impl BulkTransactions {
         Ok(chunk.records.iter().enumerate().map(line).collect())
     }
 
-    /// Whether something of `job` is tried again, by this or already.
-    async fn ask_retry(&self, job: &Job) -> Result<bool> {
+    async fn ask_retry(&self, job: &Job) -> Result<Asked> {
+        if job.cancelled.is_some() {
+            return Ok(Asked::Nothing);
+        }
         if job.retry_asked_at.is_some() {
-            return Ok(true);
+            return Ok(Asked::Before);
         }
         if job.done.failed == 0 || !self.has_retryable(job).await? {
-            return Ok(false);
+            return Ok(Asked::Nothing);
         }
-        // Where somebody else asked in between, theirs is this one too.
-        if self.store.ask_retry(&job.id, self.clock.now()).await? {
-            self.wake(job).await;
+        if !self.store.ask_retry(&job.id, self.clock.now()).await? {
+            return Ok(Asked::Before);
         }
-        Ok(true)
+        self.wake(job).await;
+        Ok(Asked::Now)
     }
 
     /// Whether a failed record may be tried again. Of very many only the first are looked at, and the rest may have one.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result,
     api::{
         Call,
         answer::{Accepted, Many, MaybeAccepted, One},
@@ -265,7 +265,13 @@ pub async fn cancel(call: &Call<'_>) -> Result<One<JobView>> {
 
 /// `POST /v2/bulk-transactions/{id}/retry`: 202 where something is tried again, 200 where nothing is left to try.
 pub async fn retry(call: &Call<'_>) -> Result<MaybeAccepted<JobView>> {
-    let (job, accepted) = call.services.bulk.retry(call.principal()?, call.param("id")?).await?;
+    let (job, asked) = call.services.bulk.retry(call.principal()?, call.param("id")?).await?;
+    if job.cancelled.is_some() {
+        let detail = "the bulk transaction was cancelled: ask for what is still wanted in a new one";
+        return Err(Error::new(ErrorCode::JobCancelled, detail));
+    }
+    // Who asks for a retry that is under way has what they want.
+    let accepted = asked || job.retry_asked_at.is_some();
     Ok(MaybeAccepted { data: JobView::of(&job), accepted })
 }
 
