@@ -70,7 +70,7 @@ class Api:
 
     def post(self, *path: str) -> Answer:
         """POST without a body."""
-        return self._call("POST", path, {}, {})
+        return self._call("POST", path, {}, None)
 
     def _call(self, method: str, path: tuple[str, ...], query: dict[str, str], body: Any) -> Answer:
         url = "/".join([self.url, *(urllib.parse.quote(part, safe="") for part in path)])
