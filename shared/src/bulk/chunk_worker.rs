@@ -82,13 +82,14 @@ impl ChunkWorker {
         Self { store, maker, dispatcher, directory, clock, lease }
     }
 
-    /// Works on the chunk `id` until `deadline`.
-    pub async fn work(&self, id: &ChunkId, deadline: Instant) -> Result<Disposition> {
+    /// Works on the chunk `id` of a job of `user`, until `deadline` or the claim's end.
+    pub async fn work(&self, id: &ChunkId, user: &str, deadline: Instant) -> Result<Disposition> {
         let now = self.clock.now();
         let until = now.saturating_add(self.lease).map_err(Error::internal)?;
         let claim = Claim { job: id.job.clone(), number: id.number, token: id::random(), until };
         let Some(job) = self.store.job(&id.job).await? else {
             warn!(job = id.job, "a chunk of a job that is forgotten was to be worked on");
+            self.dispatcher.landed(user, id).await?;
             return Ok(Disposition::Done);
         };
         let chunk = match self.store.claim(&claim, now).await? {

@@ -4,7 +4,9 @@
 //! header's counts and the failures when it is done. So a record that succeeds costs its part of that, and no write
 //! of its own.
 
-mod item;
+pub(super) mod item;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{

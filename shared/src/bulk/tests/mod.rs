@@ -138,11 +138,11 @@ async fn two_workers_on_one_chunk_are_one_after_the_other() {
     assert_eq!(rig.store.claim(&claim("b"), now).await.unwrap(), Claimed::Held(now + LEASE));
     let chunk = ChunkId { job: job.id.clone(), number: 0 };
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
-    let disposition = rig.worker.work(&chunk, deadline).await.unwrap();
+    let disposition = rig.worker.work(&chunk, &job.user, deadline).await.unwrap();
     assert_eq!(disposition, Disposition::Again(std::time::Duration::from_secs(46)));
     // The first one is not heard of again, and comes back late.
     rig.clock.advance(LEASE);
-    assert_eq!(rig.worker.work(&chunk, deadline).await.unwrap(), Disposition::Done);
+    assert_eq!(rig.worker.work(&chunk, &job.user, deadline).await.unwrap(), Disposition::Done);
     let ended = vec![super::Ended::Cancelled; 4];
     let records = rig.store.chunk(&job.id, 0).await.unwrap().unwrap().records;
     assert!(!rig.store.complete(&claim("a"), &records, &ended, now).await.unwrap(), "too late");
@@ -234,6 +234,29 @@ async fn of_a_user_few_chunks_are_in_flight_and_jobs_take_turns() {
         }
     }
     assert!(chunks <= 6, "the small one waited for {chunks} chunks of the big one");
+}
+
+#[tokio::test]
+async fn a_chunk_of_a_job_that_is_forgotten_makes_room_for_others() {
+    let rig = Rig::new().await;
+    let job = rig.ask(0, 3 * CHUNK).await;
+    for message in rig.queue.take() {
+        rig.handle(&message).await.unwrap();
+    }
+    let key = super::dynamo::item::header_key(&job.id);
+    let table = &rig.dynamo.tables.state;
+    rig.dynamo.client.delete_item().table_name(table).set_key(Some(key)).send().await.unwrap();
+    assert_eq!(rig.drain().await, 3);
+    assert!(rig.store.lane(&job.user).await.unwrap().lane.is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_is_just_done_has_not_lost_its_place_and_one_that_is_not_has() {
+    let rig = Rig::new().await;
+    let before = rig.ask(0, 4).await;
+    assert!(rig.dispatcher.has_lost_its_place(&before).await.unwrap());
+    rig.drain().await;
+    assert!(!rig.dispatcher.has_lost_its_place(&before).await.unwrap(), "it was read before it was done");
 }
 
 #[tokio::test]

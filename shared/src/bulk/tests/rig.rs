@@ -137,7 +137,7 @@ impl Maker for Workshop {
 }
 
 pub struct Rig {
-    _dynamo: Dynamo,
+    pub dynamo: Dynamo,
     pub clock: Arc<ManualClock>,
     pub queue: Arc<MemoryQueue<BulkMessage>>,
     pub workshop: Arc<Workshop>,
@@ -174,7 +174,7 @@ impl Rig {
         let bulk = BulkTransactions::new(store.clone(), |_, _| true, queue.clone(), time, CHUNK);
         let administrator = Principal::administrator().unwrap();
         Self {
-            _dynamo: dynamo,
+            dynamo,
             clock,
             queue,
             workshop,
@@ -203,9 +203,9 @@ impl Rig {
             BulkMessage::Job { job, .. } => {
                 self.dispatcher.advance(job, deadline).await.map(|()| Disposition::Done)
             }
-            BulkMessage::Chunk { job, number, .. } => {
+            BulkMessage::Chunk { job, number, user } => {
                 let chunk = ChunkId { job: job.clone(), number: *number };
-                let work = self.worker.work(&chunk, deadline);
+                let work = self.worker.work(&chunk, user, deadline);
                 tokio::time::timeout(Duration::from_millis(500), work)
                     .await
                     .unwrap_or_else(|_| Err(Error::internal("the worker died")))
