@@ -294,6 +294,10 @@ impl BulkStore for DynamoBulk {
                 Ok(match held {
                     None => Claimed::Gone,
                     Some(item) if item.contains_key("outcomes") => Claimed::Done,
+                    // The answer to our claim was lost, and it was sent again.
+                    Some(item) if Attributes(&item).maybe("token") == Some(&claim.token) => {
+                        Claimed::Ours(Box::new(item::chunk_of(&item)?))
+                    }
                     Some(item) => Claimed::Held(Attributes(&item).time("until")?),
                 })
             }

@@ -136,6 +136,11 @@ async fn two_workers_on_one_chunk_are_one_after_the_other() {
         |token: &str| Claim { job: job.id.clone(), number: 0, token: token.to_owned(), until: now + LEASE };
     assert!(matches!(rig.store.claim(&claim("a"), now).await.unwrap(), Claimed::Ours(_)));
     assert_eq!(rig.store.claim(&claim("b"), now).await.unwrap(), Claimed::Held(now + LEASE));
+    // An answer may be lost, and the same claim is sent again.
+    let Claimed::Ours(again) = rig.store.claim(&claim("a"), now).await.unwrap() else {
+        panic!("it is its own")
+    };
+    assert_eq!(again.tries, 1);
     let chunk = ChunkId { job: job.id.clone(), number: 0 };
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
     let disposition = rig.worker.work(&chunk, &job.user, deadline).await.unwrap();
