@@ -65,7 +65,7 @@ impl Dispatcher {
             }
         }
         if job.is_over() && !self.store.lane(&job.user).await?.lane.has(id) {
-            return self.store.settle(id).await;
+            return self.store.settle(&job).await;
         }
         if job.started_at.is_none() {
             self.store.started(id, self.clock.now()).await?;

@@ -262,7 +262,7 @@ impl BulkTransactions {
     pub async fn retry_all(&self, by: &Principal, query: &JobQuery, filter: &JobFilter) -> Result<Page<Job>> {
         let wanted = |job: &Job| {
             job.done.failed > 0
-                && job.cancelled.is_none()
+                && job.status() != JobStatus::Cancelled
                 && filter.takes(job)
                 && may_change(by, job).is_ok()
                 && may_make(by, &job.from, &job.to).is_ok()
@@ -366,7 +366,7 @@ impl BulkTransactions {
     }
 
     async fn ask_retry(&self, job: &Job) -> Result<Asked> {
-        if job.cancelled.is_some() {
+        if job.status() == JobStatus::Cancelled {
             return Ok(Asked::Nothing);
         }
         if job.retry_asked_at.is_some() {
@@ -375,7 +375,7 @@ impl BulkTransactions {
         if job.done.failed == 0 || !self.has_retryable(job).await? {
             return Ok(Asked::Nothing);
         }
-        if !self.store.ask_retry(&job.id, self.clock.now()).await? {
+        if !self.store.ask_retry(job, self.clock.now()).await? {
             return Ok(Asked::Before);
         }
         self.wake(job).await;

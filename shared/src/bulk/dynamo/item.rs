@@ -87,8 +87,9 @@ pub fn job_id(item: &Item) -> Result<String> {
     Ok(Attributes(item).text("pk")?.trim_start_matches("J#").to_owned())
 }
 
-fn expires(created_at: Timestamp) -> AttributeValue {
-    n(created_at.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second())
+/// When what is kept from `from` on is forgotten.
+pub fn expires(from: Timestamp) -> AttributeValue {
+    n(from.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second())
 }
 
 /// A new job's header, to be looked at when `due`.
@@ -142,10 +143,10 @@ pub fn job_of(item: &Item) -> Result<Job> {
     })
 }
 
-/// A new chunk of the job that was created at `created_at`.
-pub fn chunk(job: &str, number: u32, records: &[Record], created_at: Timestamp) -> Result<Item> {
+/// A new chunk of `job`, kept from `from` on.
+pub fn chunk(job: &str, number: u32, records: &[Record], from: Timestamp) -> Result<Item> {
     let mut item = chunk_key(job, number);
-    item.extend([("body".to_owned(), body(&json(&records)?)?), ("expires".to_owned(), expires(created_at))]);
+    item.extend([("body".to_owned(), body(&json(&records)?)?), ("expires".to_owned(), expires(from))]);
     Ok(item)
 }
 

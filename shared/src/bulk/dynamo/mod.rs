@@ -409,14 +409,27 @@ impl BulkStore for DynamoBulk {
         items.iter().map(item::failure_of).collect()
     }
 
-    async fn ask_retry(&self, id: &str, at: Timestamp) -> Result<bool> {
-        let update = self
-            .of_header(id)
-            .update_expression("SET retry_asked_at = :at, dpk = :p, dsk = :due")
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(retry_asked_at)")
+    async fn ask_retry(&self, job: &Job, at: Timestamp) -> Result<bool> {
+        let as_seen = match job.cancelled {
+            None => "attribute_not_exists(cancelled_at)",
+            Some(_) => "cancelled_at = :cancelled_at",
+        };
+        let mut update = self
+            .of_header(&job.id)
+            .update_expression(
+                "SET retry_asked_at = :at, expires = :expires, dpk = :p, dsk = :due \
+                 REMOVE cancelled_at, cancelled_by",
+            )
+            .condition_expression(format!(
+                "attribute_exists(pk) AND attribute_not_exists(retry_asked_at) AND {as_seen}"
+            ))
             .expression_attribute_values(":at", time(at))
-            .expression_attribute_values(":p", s(item::due_partition(crate::dynamo::shard(id))))
+            .expression_attribute_values(":expires", item::expires(at))
+            .expression_attribute_values(":p", s(item::due_partition(crate::dynamo::shard(&job.id))))
             .expression_attribute_values(":due", time(at.saturating_add(FIRST_LOOK).unwrap_or(at)));
+        if let Some((cancelled_at, _)) = &job.cancelled {
+            update = update.expression_attribute_values(":cancelled_at", time(*cancelled_at));
+        }
         Ok(self.update(update.build().map_err(Error::internal)?).await?.is_some())
     }
 
@@ -425,9 +438,10 @@ impl BulkStore for DynamoBulk {
             .iter()
             .map(|failed| Record { attempt: failed.record.attempt + 1, ..failed.record.clone() })
             .collect();
+        let kept_from = job.retry_asked_at.unwrap_or(job.created_at);
         let put = Put::builder()
             .table_name(&self.table)
-            .set_item(Some(item::chunk(&job.id, job.chunks, &records, job.created_at)?))
+            .set_item(Some(item::chunk(&job.id, job.chunks, &records, kept_from)?))
             .build()
             .map_err(Error::internal)?;
         let header = self
@@ -488,12 +502,13 @@ impl BulkStore for DynamoBulk {
         Ok(claimed.into_iter().flatten().collect())
     }
 
-    async fn settle(&self, id: &str) -> Result<()> {
+    async fn settle(&self, job: &Job) -> Result<()> {
         let update = self
-            .of_header(id)
+            .of_header(&job.id)
             .update_expression("REMOVE dpk, dsk")
-            // A retry that was asked for meanwhile is to be found.
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(retry_asked_at)");
+            // A retry that was asked for meanwhile, or even planned, is to be found.
+            .condition_expression("attribute_not_exists(retry_asked_at) AND chunks = :chunks")
+            .expression_attribute_values(":chunks", n(job.chunks));
         self.update(update.build().map_err(Error::internal)?).await.map(drop)
     }
 
