@@ -172,13 +172,14 @@ impl ChunkWorker {
         sources: &Sources,
     ) -> Result<Ended, Stop> {
         let (tries, index) = (claimant.chunk.tries, record.index);
-        let is_known = claimant.chunk.poisoned.contains(&index);
-        if is_known || claimant.chunk.suspect == Some(index) {
-            if !is_known {
-                self.store.condemn(&claimant.claim, index).await.map_err(|error| stop(&error, tries))?;
-            }
-            let error = Error::new(ErrorCode::PoisonMessage, "each worker that tried it came to no end");
-            return Ok(Ended::of(&error));
+        let poison = Error::new(ErrorCode::PoisonMessage, "each worker that tried it came to no end");
+        if claimant.chunk.poisoned.contains(&index) {
+            return Ok(Ended::of(&poison));
+        }
+        if claimant.chunk.suspect == Some(index) {
+            self.store.condemn(&claimant.claim, index).await.map_err(|error| stop(&error, tries))?;
+            // It may have been made all the same. Who dies of this question is not asked again.
+            return self.end_instead(claimant, record, sources, &Ended::of(&poison)).await;
         }
         match self.store.suspect(&claimant.claim, index).await {
             Ok(true) => self.end(claimant, record, sources).await,
@@ -188,22 +189,27 @@ impl ChunkWorker {
     }
 
     async fn end(&self, claimant: &Claimant<'_>, record: &Record, sources: &Sources) -> Result<Ended, Stop> {
-        let order = &claimant.order;
-        let result = match &claimant.instead {
-            None => self.maker.make(order, record, sources).await.map(Ended::Made),
-            Some(instead) => self
-                .maker
-                .made(order, record, sources)
-                .await
-                .map(|made| made.map_or_else(|| instead.clone(), Ended::Made)),
-        };
-        match result {
-            Ok(ended) => Ok(ended),
-            Err(error) if may_pass(&error, claimant.chunk.tries) => Err(stop(&error, claimant.chunk.tries)),
-            Err(error) => {
-                info!(job = order.job, record = record.name, code = error.code().as_str(), "failed");
-                Ok(Ended::of(&error))
-            }
+        if let Some(instead) = &claimant.instead {
+            return self.end_instead(claimant, record, sources, instead).await;
+        }
+        match self.maker.make(&claimant.order, record, sources).await {
+            Ok(made) => Ok(Ended::Made(made)),
+            Err(error) => failed(claimant, record, &error),
+        }
+    }
+
+    /// A record that is not to be made ends as what was made of it before, or else as `instead`.
+    async fn end_instead(
+        &self,
+        claimant: &Claimant<'_>,
+        record: &Record,
+        sources: &Sources,
+        instead: &Ended,
+    ) -> Result<Ended, Stop> {
+        match self.maker.made(&claimant.order, record, sources).await {
+            Ok(Some(made)) => Ok(Ended::Made(made)),
+            Ok(None) => Ok(instead.clone()),
+            Err(error) => failed(claimant, record, &error),
         }
     }
 
@@ -227,6 +233,15 @@ impl ChunkWorker {
         self.dispatcher.put_off(&claimant.job.user, id, wait).await?;
         Ok(Disposition::Done)
     }
+}
+
+/// What `error` means for the record, or for its chunk.
+fn failed(claimant: &Claimant<'_>, record: &Record, error: &Error) -> Result<Ended, Stop> {
+    if may_pass(error, claimant.chunk.tries) {
+        return Err(stop(error, claimant.chunk.tries));
+    }
+    info!(job = claimant.job.id, record = record.name, code = error.code().as_str(), "failed");
+    Ok(Ended::of(error))
 }
 
 /// Whether `error` is none of the record's, after so many tries: the store is not well, or it was not its turn.

@@ -223,6 +223,15 @@ async fn a_record_that_kills_its_worker_is_found_and_the_others_are_done() {
 }
 
 #[tokio::test]
+async fn a_record_that_was_made_before_it_killed_its_worker_is_counted_as_made() {
+    let rig = Rig::new().await;
+    rig.workshop.deadly_once_made.lock().unwrap().insert("SO-2".to_owned());
+    let job = rig.ask(0, 4).await;
+    let job = rig.settle(&job).await;
+    assert_eq!(job.done, Done { succeeded: 4, failed: 0, cancelled: 0 });
+}
+
+#[tokio::test]
 async fn of_a_user_few_chunks_are_in_flight_and_jobs_take_turns() {
     let rig = Rig::new().await;
     rig.ask(0, 40 * CHUNK).await;

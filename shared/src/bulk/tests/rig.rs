@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +43,12 @@ pub struct Workshop {
     pub missing: Mutex<BTreeSet<String>>,
     /// Sources at which the worker dies.
     pub deadly: Mutex<BTreeSet<String>>,
+    /// Sources of which a document is made, and then the worker dies.
+    pub deadly_once_made: Mutex<BTreeSet<String>>,
+    /// Sources that it was asked for, each time.
+    pub asked: Mutex<Vec<String>>,
+    /// How long it takes, in milliseconds.
+    pub takes: AtomicU64,
     /// Makes it fails at before it makes anything, whatever is wrong with the store.
     pub failures: AtomicUsize,
     /// Makes whose answer is lost.
@@ -96,6 +102,8 @@ impl Maker for Workshop {
     }
 
     async fn make(&self, order: &Order, record: &Record, _: &Sources) -> Result<String> {
+        self.asked.lock().unwrap().push(record.name.clone());
+        tokio::time::sleep(Duration::from_millis(self.takes.load(Ordering::Relaxed))).await;
         let now = self.at_work.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_at_work.fetch_max(now, Ordering::Relaxed);
         tokio::task::yield_now().await;
@@ -120,6 +128,9 @@ impl Maker for Workshop {
         }
         if !self.has(order, name) {
             self.made.lock().unwrap().push((order.job.clone(), name.to_owned()));
+        }
+        if self.deadly_once_made.lock().unwrap().contains(name) {
+            std::future::pending::<()>().await;
         }
         if is_due(&self.lost) {
             return Err(Error::new(ErrorCode::OutcomeUnknown, "the answer is lost"));
