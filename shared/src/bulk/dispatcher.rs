@@ -101,6 +101,11 @@ impl Dispatcher {
         self.change_lane(user, |lane| lane.put_off(chunk, until)).await
     }
 
+    /// A chunk comes again by its own message after `wait`: no other is sent for it before that was not heard of either.
+    pub async fn heard_of(&self, user: &str, chunk: &ChunkId, wait: SignedDuration) -> Result<()> {
+        self.put_off(user, chunk, wait.saturating_add(self.pace.patience)).await
+    }
+
     /// Changes the lane of `user`, and sends what takes off by that.
     async fn change_lane(&self, user: &str, change: impl Fn(&mut Lane)) -> Result<()> {
         for attempt in 0..MAX_TRIES {

@@ -1,5 +1,7 @@
 //! Where jobs are kept: the port.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -94,8 +96,9 @@ pub trait BulkStore: Send + Sync {
     /// Notes that a record kills its workers; `false` if the claim is lost.
     async fn condemn(&self, claim: &Claim, index: u32) -> Result<bool>;
 
-    /// Gives a claim back. A try that `counts` stays counted.
-    async fn give_back(&self, claim: &Claim, counts: bool) -> Result<()>;
+    /// Gives a claim back, with how records ended `so_far`: who claims the chunk next has them done. A try that `counts`
+    /// stays counted.
+    async fn give_back(&self, claim: &Claim, counts: bool, so_far: &BTreeMap<u32, Ended>) -> Result<()>;
 
     /// Writes down how each record of a chunk ended, and counts them; all of it, or nothing if the claim is lost
     /// (`false`).

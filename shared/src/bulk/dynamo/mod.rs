@@ -321,15 +321,18 @@ impl BulkStore for DynamoBulk {
         Ok(self.update(update.build().map_err(Error::internal)?).await?.is_some())
     }
 
-    async fn give_back(&self, claim: &Claim, counts: bool) -> Result<()> {
-        let update = self.of_claimed(claim).expression_attribute_names("#until", "until");
-        let update = if counts {
-            update.update_expression("REMOVE #token, #until, suspect")
-        } else {
-            update
-                .update_expression("REMOVE #token, #until, suspect ADD tries :less")
-                .expression_attribute_values(":less", n(-1))
-        };
+    async fn give_back(&self, claim: &Claim, counts: bool, so_far: &BTreeMap<u32, Ended>) -> Result<()> {
+        let mut update = self.of_claimed(claim).expression_attribute_names("#until", "until");
+        let mut expression = "REMOVE #token, #until, suspect".to_owned();
+        if !so_far.is_empty() {
+            expression.push_str(" SET so_far = :so_far");
+            update = update.expression_attribute_values(":so_far", item::so_far(so_far)?);
+        }
+        if !counts {
+            expression.push_str(" ADD tries :less");
+            update = update.expression_attribute_values(":less", n(-1));
+        }
+        let update = update.update_expression(expression);
         self.update(update.build().map_err(Error::internal)?).await.map(drop)
     }
 
@@ -345,7 +348,7 @@ impl BulkStore for DynamoBulk {
         let chunk = self
             .of_claimed(claim)
             .expression_attribute_names("#until", "until")
-            .update_expression("SET outcomes = :outcomes REMOVE #token, #until, suspect, poisoned")
+            .update_expression("SET outcomes = :outcomes REMOVE #token, #until, suspect, poisoned, so_far")
             .expression_attribute_values(":outcomes", body(&json(&outcomes)?)?);
         let header = self
             .of_header(&claim.job)

@@ -1,6 +1,7 @@
 //! Bulk transactions whole, over a DynamoDB in the process.
 
 mod chaos;
+mod given_back;
 mod retried;
 mod rig;
 
@@ -191,6 +192,8 @@ async fn an_outage_fails_no_record_however_long_it_is() {
     }
     assert_eq!(rig.job(&job).await.done, Done::default());
     rig.workshop.down.store(false, Ordering::Relaxed);
+    // Nor is it the reason that what passes by itself is not tried again.
+    rig.workshop.failures.store(3, Ordering::Relaxed);
     rig.clock.advance(SignedDuration::from_mins(16));
     let job = rig.settle(&job).await;
     assert_eq!(job.done, Done { succeeded: 9, failed: 0, cancelled: 0 });

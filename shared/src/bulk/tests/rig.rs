@@ -158,6 +158,7 @@ pub struct Rig {
     pub worker: ChunkWorker,
     pub sweeper: BulkSweeper,
     pub administrator: Principal,
+    pub directory: Arc<Directory>,
 }
 
 impl Rig {
@@ -177,7 +178,7 @@ impl Rig {
             store.clone(),
             workshop.clone(),
             dispatcher.clone(),
-            directory,
+            directory.clone(),
             time.clone(),
             LEASE,
         );
@@ -195,7 +196,23 @@ impl Rig {
             worker,
             sweeper,
             administrator,
+            directory,
         }
+    }
+
+    /// A worker whose claims last for `lease`, and who looks people up in `directory`.
+    pub fn worker_with(&self, directory: Arc<Directory>, lease: SignedDuration) -> ChunkWorker {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        ChunkWorker::new(store, self.workshop.clone(), self.dispatcher.clone(), directory, clock, lease)
+    }
+
+    /// Takes a job of one chunk on; its chunk, with its message taken from the queue.
+    pub async fn chunk_of(&self, job: &Job) -> ChunkId {
+        for message in self.queue.take() {
+            self.handle(&message).await.unwrap();
+        }
+        assert_eq!(self.queue.take().len(), 1);
+        ChunkId { job: job.id.clone(), number: 0 }
     }
 
     /// Asks for invoices of the orders `from` to `to`.
