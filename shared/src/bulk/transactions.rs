@@ -369,7 +369,8 @@ impl BulkTransactions {
         if job.status() == JobStatus::Cancelled {
             return Ok(Asked::Nothing);
         }
-        if job.retry_asked_at.is_some() {
+        // One that was cancelled before it was planned is asked for anew.
+        if job.retry_asked_at.is_some() && job.cancelled.is_none() {
             return Ok(Asked::Before);
         }
         if job.done.failed == 0 || !self.has_retryable(job).await? {

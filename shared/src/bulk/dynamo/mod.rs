@@ -414,7 +414,7 @@ impl BulkStore for DynamoBulk {
 
     async fn ask_retry(&self, job: &Job, at: Timestamp) -> Result<bool> {
         let as_seen = match job.cancelled {
-            None => "attribute_not_exists(cancelled_at)",
+            None => "attribute_not_exists(cancelled_at) AND attribute_not_exists(retry_asked_at)",
             Some(_) => "cancelled_at = :cancelled_at",
         };
         let mut update = self
@@ -423,9 +423,7 @@ impl BulkStore for DynamoBulk {
                 "SET retry_asked_at = :at, expires = :expires, dpk = :p, dsk = :due \
                  REMOVE cancelled_at, cancelled_by",
             )
-            .condition_expression(format!(
-                "attribute_exists(pk) AND attribute_not_exists(retry_asked_at) AND {as_seen}"
-            ))
+            .condition_expression(format!("attribute_exists(pk) AND {as_seen}"))
             .expression_attribute_values(":at", time(at))
             .expression_attribute_values(":expires", item::expires(at))
             .expression_attribute_values(":p", s(item::due_partition(crate::dynamo::shard(&job.id))))

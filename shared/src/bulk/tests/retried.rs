@@ -37,6 +37,17 @@ async fn a_cancellation_that_came_too_late_forbids_no_retry() {
 }
 
 #[tokio::test]
+async fn a_retry_asked_for_again_after_it_was_cancelled_is_done() {
+    let rig = Rig::new().await;
+    let job = failed_once(&rig).await;
+    rig.bulk.retry(&rig.administrator, &job.id).await.unwrap();
+    rig.bulk.cancel(&rig.administrator, &job.id).await.unwrap();
+    assert!(rig.bulk.retry(&rig.administrator, &job.id).await.unwrap().1);
+    rig.drain().await;
+    assert_eq!(rig.job(&job).await.done, Done { succeeded: 4, failed: 0, cancelled: 0 });
+}
+
+#[tokio::test]
 async fn a_retry_does_not_lift_a_cancellation_that_its_caller_did_not_see() {
     let rig = Rig::new().await;
     rig.workshop.missing.lock().unwrap().insert("SO-1".to_owned());
