@@ -255,6 +255,21 @@ async fn of_a_user_few_chunks_are_in_flight_and_jobs_take_turns() {
 }
 
 #[tokio::test]
+async fn a_job_that_found_its_lane_full_comes_in_later() {
+    let rig = Rig::new().await;
+    let mut jobs = Vec::new();
+    for n in 0..super::lane::MAX_JOBS + 4 {
+        jobs.push(rig.ask(n, n + 1).await);
+    }
+    for message in rig.queue.take() {
+        rig.handle(&message).await.unwrap();
+    }
+    let last = jobs.last().unwrap();
+    assert!(!rig.store.lane(&last.user).await.unwrap().lane.has(&last.id));
+    assert_eq!(rig.settle(last).await.done.succeeded, 1);
+}
+
+#[tokio::test]
 async fn a_chunk_of_a_job_that_is_forgotten_makes_room_for_others() {
     let rig = Rig::new().await;
     let job = rig.ask(0, 3 * CHUNK).await;
