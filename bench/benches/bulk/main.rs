@@ -33,9 +33,9 @@ use serde_json::{Value, json};
 
 use crate::{
     database::{Failed, client, create_tables, serve},
-    meter::{Meter, Tally},
+    meter::Meter,
     queue::MemoryQueue,
-    report::{Report, sum},
+    report::{Report, Used, sum},
     worker::WORKING,
 };
 
@@ -52,7 +52,7 @@ const MOST_GROWTH: u64 = 2_048;
 /// A job that was worked off.
 struct Measured {
     size: usize,
-    accepting: Tally,
+    accepting: Used,
     report: Report,
 }
 
@@ -114,7 +114,7 @@ async fn measure(size: usize) -> Result<Measured, Failed> {
     let bulk = BulkTransactions::new(Arc::clone(&store), |_, _| true, queue, time, CHUNK);
     meter.take();
     let job = bulk.accept(&Principal::administrator()?, &request(size)?, None).await?.job;
-    let accepting = meter.take();
+    let accepting = meter.take().into();
     let report = work_off(&endpoint, &tables, &job).await?;
     let seen = store.job(&job.id).await?.ok_or("the job is forgotten")?;
     let expected = Done { succeeded: u64::try_from(size)?, failed: 0, cancelled: 0 };
