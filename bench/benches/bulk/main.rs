@@ -66,7 +66,7 @@ impl Measured {
     /// The write units of bookkeeping: the job, its chunks, the lane, and the numbers of what is made.
     fn bookkeeping(&self) -> f64 {
         let numbering = sum(&self.report.documents.writes, "state");
-        let own = [&self.accepting, &self.report.bookkeeping].map(|tally| sum(&tally.writes, ""));
+        let own = [&self.accepting, &self.report.bookkeeping].map(|used: &Used| sum(&used.writes, ""));
         self.each(numbering + own.iter().sum::<f64>())
     }
 }
