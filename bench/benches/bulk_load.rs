@@ -27,7 +27,7 @@ use serde_json::json;
 
 /// The sizes of the jobs, unless the environment says otherwise.
 const SIZES: &str = "1000,10000";
-/// What a worker of ERPNext made a second of the same orders, on a machine like this.
+/// What ERPNext is said to make a second in one worker, 4 to 5. Not measured here.
 const ERPNEXT: f64 = 4.5;
 /// How many orders are put in at a time.
 const PUT_AT_ONCE: usize = 8;

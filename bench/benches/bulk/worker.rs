@@ -86,7 +86,8 @@ impl Worker {
 
     /// Hands the function `message` as SQS does; fails if it is to come again.
     async fn invoke(&self, message: &str) -> Result<(), Failed> {
-        let batch = json!({ "Records": [{ "messageId": "message", "receiptHandle": "receipt", "body": message }] });
+        let batch =
+            json!({ "Records": [{ "messageId": "message", "receiptHandle": "receipt", "body": message }] });
         let mut context = Context::default();
         let end = SystemTime::now().duration_since(UNIX_EPOCH)? + TIMEOUT;
         context.deadline = u64::try_from(end.as_millis())?;

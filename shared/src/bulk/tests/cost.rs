@@ -21,7 +21,7 @@ const RECORDS: u32 = 2_000;
 async fn metered() -> (Rig, Arc<Meter>) {
     let dynamo = Dynamo::start().await;
     let (client, meter) = Meter::of(&dynamo.client);
-    (Rig::over(Dynamo { client, ..dynamo }, DEFAULT_CHUNK).await, meter)
+    (Rig::over(Dynamo { client, ..dynamo }, DEFAULT_CHUNK), meter)
 }
 
 /// A large job worked off, with what that cost.

@@ -151,11 +151,11 @@ pub struct Rig {
 
 impl Rig {
     pub async fn new() -> Self {
-        Self::over(Dynamo::start().await, CHUNK).await
+        Self::over(Dynamo::start().await, CHUNK)
     }
 
     /// Over this DynamoDB, with chunks of so many records.
-    pub async fn over(dynamo: Dynamo, chunk: usize) -> Self {
+    pub fn over(dynamo: Dynamo, chunk: usize) -> Self {
         let clock = Arc::new(ManualClock::at(start()));
         let time: Arc<dyn Clock> = clock.clone();
         let queue = Arc::new(MemoryQueue::default());
