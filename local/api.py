@@ -69,8 +69,8 @@ class Api:
         return self._call("PUT", path, {}, body)
 
     def post(self, *path: str, body: Any = None) -> Answer:
-        """POST of a JSON body, an empty object where there is none."""
-        return self._call("POST", path, {}, {} if body is None else body)
+        """POST of a JSON body, if there is one."""
+        return self._call("POST", path, {}, body)
 
     def _call(self, method: str, path: tuple[str, ...], query: dict[str, str], body: Any) -> Answer:
         url = "/".join([self.url, *(urllib.parse.quote(part, safe="") for part in path)])

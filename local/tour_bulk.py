@@ -77,7 +77,7 @@ def follow(api: Api, job_id: str) -> dict:
         job = expect(api.get("v2", "bulk-transactions", job_id), 200)
         show(job)
         if job["status"] in OVER and job["counts"]["pending"] == 0:
-            say("")
+            finish_line(job)
             return job
         if time.monotonic() - begun > SETTLE_SECONDS:
             raise Failure(f"The bulk transaction is still {job['status']} after {SETTLE_SECONDS} s: {job['counts']}.")
@@ -85,18 +85,25 @@ def follow(api: Api, job_id: str) -> dict:
 
 
 def show(job: dict) -> None:
-    """One line, written over itself where someone looks."""
+    """Writes the line over itself, where someone looks."""
+    if sys.stdout.isatty():
+        print(f"\r{line_of(job)}", end="", flush=True)
+
+
+def line_of(job: dict) -> str:
+    """A bar, and what came of the records so far."""
     counts = job["counts"]
     done = counts["total"] - counts["pending"]
     filled = BAR * done // counts["total"]
     rate = job.get("records_per_second")
-    line = (f"  [{'█' * filled}{'·' * (BAR - filled)}] {done:>5} of {counts['total']}"
+    return (f"  [{'█' * filled}{'·' * (BAR - filled)}] {done:>5} of {counts['total']}"
             f"  {green(str(counts['succeeded']))} made  {red(str(counts['failed']))} failed"
             f"  {f'{rate:.0f}/s' if rate else '':>6}  {job['status']:<25}")
-    if sys.stdout.isatty():
-        print(f"\r{line}", end="", flush=True)
-    elif counts["pending"] == 0:
-        print(line, flush=True)
+
+
+def finish_line(job: dict) -> None:
+    """The last state stays."""
+    print(f"\r{line_of(job)}" if sys.stdout.isatty() else line_of(job), flush=True)
 
 
 def show_failures(api: Api, job: dict) -> None:

@@ -25,8 +25,9 @@ use serde_json::{Value, json};
 const SECRET: &str = "hub-test-secret-1";
 
 /// Every sample, each with its test below.
-const SAMPLES: [&str; 8] = [
+const SAMPLES: [&str; 9] = [
     "api-get-document",
+    "bulk-worker-sweep",
     "document-events-stream",
     "event-worker-dlq",
     "event-worker-parked",
@@ -148,9 +149,11 @@ fn event_worker_dlq_comes_from_the_dead_letter_queue() {
 }
 
 #[test]
-fn event_worker_sweep_is_what_the_schedule_sends() {
-    let trigger: Trigger = serde_json::from_str(&sample("event-worker-sweep")).unwrap();
-    assert!(matches!(trigger, Trigger::Scheduled { trigger: Task::Sweep }), "{trigger:?}");
+fn sweeps_are_what_the_schedules_send() {
+    for name in ["event-worker-sweep", "bulk-worker-sweep"] {
+        let trigger: Trigger = serde_json::from_str(&sample(name)).unwrap();
+        assert!(matches!(trigger, Trigger::Scheduled { trigger: Task::Sweep }), "{trigger:?}");
+    }
 }
 
 #[test]

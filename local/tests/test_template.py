@@ -104,6 +104,8 @@ class TemplateRules(unittest.TestCase):
                 "ApiFunction is given ErpnextCredentials, which it may not use",
                 "EventWorkerFunction may use WebhookSecrets, which it does not know",
                 "EventWorkerFunction is given ErpnextCredentials, which it may not use",
+                "BulkWorkerFunction may use WebhookSecrets, which it does not know",
+                "BulkWorkerFunction is given ErpnextCredentials, which it may not use",
             ],
         )
 

@@ -36,4 +36,5 @@ fn sample_events_are_answered_by_their_functions(hub: &Hub, _: &str) {
         assert_eq!(answer["batchItemFailures"], json!([]), "{name}: {answer}");
     }
     hub.aws.invoke("EventWorker", &sample("event-worker-sweep"));
+    hub.aws.invoke("BulkWorker", &sample("bulk-worker-sweep"));
 }

@@ -34,6 +34,7 @@ guides! {
     "errors" from "errors.md";
     "connectors" from "connectors.md";
     "erpnext" from "erpnext.md";
+    "bulk" from "bulk.md";
     "v1" from "v1.md";
     "v1-to-v2" from "migration-v1-to-v2.md";
 }
