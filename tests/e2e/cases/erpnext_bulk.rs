@@ -23,8 +23,8 @@ use crate::{
 const ORDERS: usize = 100;
 /// Orders of which some are left when the site goes down.
 const MANY: usize = 240;
-/// How often each fault strikes a request.
-const OFTEN: f64 = 0.03;
+/// How often each fault strikes a request. There are several, and a record takes some requests.
+const OFTEN: f64 = 0.007;
 /// How long the site is down: some tries of each chunk.
 const DOWN: Duration = Duration::from_secs(5);
 
