@@ -14,8 +14,9 @@
 //! - **Permits are intervals.** The counter of a slice's permits is returned by the write that adds `k` to it: what
 //!   lies between before and after is this instance's, as far as it is below the capacity. Intervals never overlap,
 //!   so all instances together never have more than there is. It asks for what it needed in the slice before and half
-//!   as much again, for its part where all instances together need more than there is, and for more where nobody else
-//!   needs them: who comes after a quiet time has half of what is free, so that its first batch is not cut short. When
+//!   as much again, for its part where all instances together need more than there is, and for some more where nobody
+//!   else needs them: who comes after a quiet time has enough for a batch, so that its first one is not cut short, and
+//!   leaves the rest to others who may come. When
 //!   they are used up it refuses until the next slice.
 //! - **Rates are computed, not agreed on.** The rate of a slice follows from the counts of the slices before it, which
 //!   change no more, so whoever looks finds the same. From time to time someone notes a rate that is settled

@@ -13,6 +13,8 @@ const RECENT: i64 = 3;
 const BATCH: u64 = 10;
 /// The calls that a message takes, more or less.
 const CALLS: u64 = 4;
+/// So many times what it expects is more than an instance will need.
+const PLENTY: u64 = 4;
 /// So many slices after the one it counted an instance still expects as many calls.
 const EXPECTED_FOR: i64 = 12;
 
@@ -76,22 +78,26 @@ impl Permits {
     }
 
     /// How many permits to ask for, once and for the whole slice: what is expected to be needed, at most this one's
-    /// part of what there is. Where all instances together need less, its part of three quarters: calls come in
-    /// batches. Who comes anew has no part yet, and takes half of what nobody has or expects to need; when the
-    /// breaker has just closed all come anew at once, and each is content with a batch's.
+    /// part where all instances together need more than there is. Where they need less, its part of three quarters, or
+    /// plenty if that is less: calls come in batches, and others come too. Who comes anew has no part yet, and takes a
+    /// batch's of what nobody has or expects to need, at most half of it; when the breaker has just closed all come
+    /// anew at once, and each is content with less.
     pub fn to_ask_for(&self, slice: i64, demand: u64, known: Option<&Shared>, policy: &RatePolicy) -> u64 {
         let capacity = known.map_or(demand, |shared| shared.rate(slice, policy).capacity());
+        let now = known.and_then(|shared| shared.slices.get(&slice)).copied().unwrap_or_default();
         // The last slice may have been seen in the middle.
-        let lately = known.into_iter().flat_map(|shared| shared.slices.range(slice - RECENT..=slice));
-        let all = lately.map(|(_, counts)| counts.demand).max().unwrap_or_default();
-        let own = self.demand;
+        let lately = known.into_iter().flat_map(|shared| shared.slices.range(slice - RECENT..slice));
+        let before = lately.map(|(_, counts)| counts.demand).max().unwrap_or_default();
+        let (own, all) = (self.demand, before.max(now.demand));
         let wanted = if own > 0 && all > 0 && (slice - RECENT..=slice).contains(&self.slice) {
-            demand.min((capacity * own).div_ceil(all)).max(capacity * own * 3 / all / 4)
+            let scarce = all.saturating_sub(own) + demand > capacity;
+            let part = if scarce { (capacity * own).div_ceil(all) } else { capacity };
+            let plenty = demand * PLENTY + BATCH * CALLS;
+            demand.min(part).max((capacity * own * 3 / before.max(own) / 4).min(plenty))
         } else {
-            let taken = known.and_then(|shared| shared.slices.get(&slice)).map_or(0, |counts| counts.permits);
-            let free = capacity.saturating_sub(all.max(taken));
+            let free = capacity.saturating_sub(all.max(now.permits));
             // Of many that begin at once, those that come later find something too.
-            let part = (free / 2).min((capacity / 16).max(BATCH * CALLS));
+            let part = (free / 2).min(BATCH * CALLS);
             let changed = known.and_then(|shared| shared.breaker.since).map(slice_at);
             let at_once = changed.is_some_and(|changed| slice - changed <= RECENT);
             if at_once { part.min(demand.max(BATCH)) } else { part }

@@ -116,3 +116,30 @@ async fn of_many_that_begin_at_once_each_is_let_through_while_there_is_room() {
     }
     fleet.assert_one_write_a_slice();
 }
+
+#[tokio::test]
+async fn those_who_need_little_leave_room_for_those_who_come() {
+    let mut fleet = Fleet::of(24).await;
+    (fleet.policy.rate.initial_per_second, fleet.policy.rate.maximum_per_second) = (500, 500);
+    let calls = async |instance, count| {
+        for n in 0..count {
+            let call = fleet.call(instance, OutcomeKind::Healthy).await;
+            assert!(call.is_ok(), "call {n} of {instance}: {call:?}");
+        }
+    };
+    for _ in 0..2 {
+        for instance in 0..8 {
+            calls(instance, 2).await;
+        }
+        fleet.advance(5_000);
+    }
+    for instance in 0..24 {
+        calls(instance, 10).await;
+    }
+    fleet.advance(5_000);
+    // What is expected of it is little, but there is enough for all.
+    for instance in (0..24).rev() {
+        calls(instance, if instance < 8 { 40 } else { 10 }).await;
+    }
+    fleet.assert_one_write_a_slice();
+}
