@@ -1,4 +1,5 @@
-//! DynamoDB fails in every way that it has, while bulk workers die: still one invoice an order, and exact counts.
+//! DynamoDB fails in every way that it has, while bulk workers die: still one invoice an order, and exact counts, of a job
+//! that is cancelled meanwhile too.
 
 use std::{thread, time::Duration};
 
@@ -11,15 +12,15 @@ use super::{
 };
 use crate::{hub::Hub, wait::wait_for, workers};
 
-/// Orders of a storm.
-const ORDERS: usize = 400;
-/// Records of a storm that name no order.
+/// Orders of a job.
+const ORDERS: usize = 240;
+/// Records of a job that name no order.
 const MISSING: usize = 5;
 /// How often a call to DynamoDB fails. Each is tried three times by itself.
 const OFTEN: f64 = 0.08;
 /// How long DynamoDB fails altogether, once in a storm: longer than a call is tried.
 const OUTAGE: Duration = Duration::from_millis(3_500);
-/// How long a job may take.
+/// How long the jobs may take.
 const OVER: Duration = Duration::from_secs(240);
 /// Seeds of storms, unless `CAUSEWAY_TEST_SEEDS` says how many.
 const SEEDS: u64 = 1;
@@ -28,19 +29,16 @@ pub fn cases() -> Vec<Case> {
     if !workers::SUPPORTED {
         return Vec::new();
     }
-    let storms: [(&str, Storm); 2] = [
-        ("each_order_has_one_invoice_while_dynamodb_fails_and_workers_are_killed", all_is_made),
-        ("a_job_cancelled_while_dynamodb_fails_and_workers_are_killed_counts_what_it_made", some_is_made),
-    ];
-    let storm = |(statement, storm): (&'static str, Storm)| {
-        (1..=number("CAUSEWAY_TEST_SEEDS").unwrap_or(SEEDS)).map(move |n| {
-            Case::new(module_path!(), &format!("{statement}_{n}"), move |hub, name| storm(hub, name, n))
+    (1..=number("CAUSEWAY_TEST_SEEDS").unwrap_or(SEEDS))
+        .map(|n| {
+            let statement =
+                format!("each_order_has_one_invoice_while_dynamodb_fails_and_workers_are_killed_{n}");
+            Case::new(module_path!(), &statement, move |hub, name| {
+                each_order_has_one_invoice_while_dynamodb_fails_and_workers_are_killed(hub, name, n);
+            })
         })
-    };
-    storms.into_iter().flat_map(storm).collect()
+        .collect()
 }
-
-type Storm = fn(&Hub, &str, u64);
 
 /// Asks until the hub can answer; what it answers then. While DynamoDB fails it says so, and nothing worse.
 #[track_caller]
@@ -72,34 +70,40 @@ fn wait_until_over(hub: &Hub, id: &str) -> Value {
     })
 }
 
-/// Asks for invoices of `names`, and sends chunks again as SQS may, while DynamoDB fails and workers are killed. What
-/// `meanwhile` does with the job comes after the outage. The job's id.
-fn storm(hub: &Hub, names: &[String], seed: u64, meanwhile: impl Fn(&str)) -> String {
-    let mut random = fastrand::Rng::with_seed(seed);
+/// Asks for invoices of `names`; the job's id.
+fn ask(hub: &Hub, names: &[String]) -> String {
     let body = json!({ "from_doctype": "Sales Order", "to_doctype": "Sales Invoice", "records": names });
+    let job = in_time(hub, "POST", "/v2/bulk-transactions", &format!("ask-{}", names[0]), Some(&body));
+    job["id"].as_str().unwrap().to_owned()
+}
+
+/// Asks for invoices of `names` and of `dropped`, and sends chunks again as SQS may, while DynamoDB fails and workers
+/// are killed. After the outage the second job is cancelled. The ids of both.
+fn storm(hub: &Hub, names: &[String], dropped: &[String], seed: u64) -> [String; 2] {
+    let mut random = fastrand::Rng::with_seed(seed);
     hub.dynamodb().fail(OFTEN, seed);
     while_workers_die(hub, seed, || {
-        let key = format!("ask-{}", names[0]);
-        let job = in_time(hub, "POST", "/v2/bulk-transactions", &key, Some(&body));
-        let id = job["id"].as_str().unwrap();
+        let ids = [ask(hub, names), ask(hub, dropped)];
         for n in 0..20 {
             thread::sleep(Duration::from_millis(random.u64(20..250)));
-            let message = json!({ "type": "bulk.chunk.v1", "job": id, "number": random.u32(0..16), "user": "Administrator" });
+            let job = &ids[random.usize(..ids.len())];
+            let message = json!({ "type": "bulk.chunk.v1", "job": job, "number": random.u32(0..12), "user": "Administrator" });
             hub.aws.send_to_bulk_queue(&message.to_string());
             if n == 1 {
                 hub.dynamodb().fail(1.0, seed + 1);
                 thread::sleep(OUTAGE);
                 hub.dynamodb().fail(OFTEN, seed + 2);
-                meanwhile(id);
+                let path = format!("/v2/bulk-transactions/{}/cancel", ids[1]);
+                in_time(hub, "POST", &path, &format!("cancel-{}", dropped[0]), None);
             }
         }
-        id.to_owned()
+        ids
     })
 }
 
-/// Waits for the end of the job, and of its messages; the job then.
-fn end(hub: &Hub, id: &str) -> Value {
-    let over = wait_until_over(hub, id);
+/// Waits for the end of the jobs, and of their messages; the jobs then.
+fn ends(hub: &Hub, ids: &[String; 2]) -> [Value; 2] {
+    let over = ids.each_ref().map(|id| wait_until_over(hub, id));
     let failed = hub.dynamodb().clear();
     println!("{failed} calls to DynamoDB failed");
     assert!(failed >= 10, "only {failed} calls failed: nothing was tried");
@@ -107,35 +111,32 @@ fn end(hub: &Hub, id: &str) -> Value {
         0 => Ok(()),
         messages => Err(format!("{messages} messages")),
     });
-    let still = in_time(hub, "GET", &format!("/v2/bulk-transactions/{id}"), "", None);
-    assert_eq!(still["counts"], over["counts"], "what is over stays so");
+    for (id, over) in ids.iter().zip(&over) {
+        let still = in_time(hub, "GET", &format!("/v2/bulk-transactions/{id}"), "", None);
+        assert_eq!(still["counts"], over["counts"], "what is over stays so");
+    }
     over
 }
 
-fn all_is_made(hub: &Hub, name: &str, n: u64) {
+fn each_order_has_one_invoice_while_dynamodb_fails_and_workers_are_killed(hub: &Hub, name: &str, n: u64) {
     let seed = seed(name, n);
-    let tag = format!("FAULTS-{n}-{seed}");
+    let (tag, dropped_tag) = (format!("FAULTS-{n}-{seed}"), format!("DROPPED-{n}-{seed}"));
     let mut names = make_orders(hub, &tag, 0..ORDERS);
     names.extend((0..MISSING).map(|n| format!("{tag}-nobody-{n}")));
     fastrand::Rng::with_seed(seed).shuffle(&mut names);
-    let id = storm(hub, &names, seed, |_| {});
-    let over = end(hub, &id);
-    let counts = &over["counts"];
-    assert_eq!((&counts["succeeded"], &counts["failed"]), (&json!(ORDERS), &json!(MISSING)), "{over}");
+    let dropped = make_orders(hub, &dropped_tag, 0..ORDERS);
+    let ids = storm(hub, &names, &dropped, seed);
+    let [over, cancelled] = ends(hub, &ids);
+    let count = |job: &Value, name: &str| usize::try_from(job["counts"][name].as_u64().unwrap()).unwrap();
+    assert_eq!((count(&over, "succeeded"), count(&over, "failed")), (ORDERS, MISSING), "{over}");
     assert_eq!(over["status"], "completed_with_failures");
-    has_one_invoice_each(hub, &tag, &id, ORDERS);
-}
-
-fn some_is_made(hub: &Hub, name: &str, n: u64) {
-    let seed = seed(name, n);
-    let tag = format!("CANCELLED-{n}-{seed}");
-    let names = make_orders(hub, &tag, 0..ORDERS);
-    let id = storm(hub, &names, seed, |id| {
-        in_time(hub, "POST", &format!("/v2/bulk-transactions/{id}/cancel"), &format!("{tag}-cancel"), None);
-    });
-    let over = end(hub, &id);
-    let count = |name: &str| usize::try_from(over["counts"][name].as_u64().unwrap()).unwrap();
-    assert_eq!((count("succeeded") + count("cancelled"), count("failed")), (ORDERS, 0), "{over}");
-    assert!(count("cancelled") > 0, "it was over before: {over}");
-    has_one_invoice_each(hub, &tag, &id, count("succeeded"));
+    has_one_invoice_each(hub, &tag, &ids[0], ORDERS);
+    let made = count(&cancelled, "succeeded");
+    assert_eq!(
+        (made + count(&cancelled, "cancelled"), count(&cancelled, "failed")),
+        (ORDERS, 0),
+        "{cancelled}"
+    );
+    assert!(made < ORDERS, "it was over before it was cancelled: {cancelled}");
+    has_one_invoice_each(hub, &dropped_tag, &ids[1], made);
 }

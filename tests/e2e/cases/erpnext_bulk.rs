@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// Orders of a storm.
-const ORDERS: usize = 100;
+const ORDERS: usize = 80;
 /// Orders of which some are left when the site goes down.
-const MANY: usize = 240;
+const MANY: usize = 200;
 /// How often each fault strikes a request. There are several, and a record takes some requests.
-const OFTEN: f64 = 0.007;
+const OFTEN: f64 = 0.004;
 /// How long the site is down: some tries of each chunk.
 const DOWN: Duration = Duration::from_secs(5);
 
