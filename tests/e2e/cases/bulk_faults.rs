@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Case,
-    bulk::{has_one_invoice_each, make_orders},
+    bulk::{has_one_invoice_each, make_orders, send_again},
     storm::{number, seed, while_workers_die},
 };
 use crate::{hub::Hub, wait::wait_for, workers};
@@ -86,9 +86,7 @@ fn storm(hub: &Hub, names: &[String], dropped: &[String], seed: u64) -> [String;
         let ids = [ask(hub, names), ask(hub, dropped)];
         for n in 0..20 {
             thread::sleep(Duration::from_millis(random.u64(20..250)));
-            let job = &ids[random.usize(..ids.len())];
-            let message = json!({ "type": "bulk.chunk.v1", "job": job, "number": random.u32(0..12), "user": "Administrator" });
-            hub.aws.send_to_bulk_queue(&message.to_string());
+            send_again(hub, &ids[random.usize(..ids.len())], random.u32(0..12));
             if n == 1 {
                 hub.dynamodb().fail(1.0, seed + 1);
                 thread::sleep(OUTAGE);

@@ -1,14 +1,14 @@
 //! Bulk transactions on an ERPNext site: the site maps and saves, and one invoice is made of an order, however workers
 //! and the site fail.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, thread, time::Duration};
 
 use erpnext_site::{Effect, Fault, Meanwhile};
 use serde_json::{Value, json};
 
 use super::{
     Case,
-    bulk::{ask, job, records, wait_until_over},
+    bulk::{ask, job, records, send_again, wait_until_over},
     cases,
     erpnext_outage::health,
     storm::{seed, while_workers_die},
@@ -86,7 +86,16 @@ fn each_order_has_one_invoice_while_workers_die_and_answers_are_lost(hub: &Hub, 
     for (n, effect) in [Effect::DropBefore, Effect::DropMidBody].into_iter().enumerate() {
         hub.site().fault(Fault::new(effect).path("make_sales_invoice").sometimes(OFTEN, seed + 9 + n as u64));
     }
-    let id = while_workers_die(hub, seed, || ask(hub, &names));
+    let mut random = fastrand::Rng::with_seed(seed);
+    let id = while_workers_die(hub, seed, || {
+        let id = ask(hub, &names);
+        for _ in 0..30 {
+            thread::sleep(Duration::from_millis(random.u64(20..500)));
+            // There is work while workers die, and two of them on one chunk now and then.
+            send_again(hub, &id, random.u32(0..4));
+        }
+        id
+    });
     let over = wait_until_over(hub, &id);
     hub.site().clear_faults();
     is_completed(&over, ORDERS);
@@ -106,7 +115,7 @@ fn no_record_fails_while_the_site_is_down(hub: &Hub, _: &str) {
         health if health["breaker"]["state"] == "open" => Ok(()),
         health => Err(health),
     });
-    std::thread::sleep(DOWN);
+    thread::sleep(DOWN);
     let made = hub.site().count("Sales Invoice") - before;
     assert!(made < MANY, "all was made before the site went down: nothing was tried");
     let meanwhile = job(hub, &id);
