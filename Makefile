@@ -76,7 +76,7 @@ e2e: venv-dev ## End-to-end tests: the real binaries on a local stack of their o
 
 bench: venv ## Time, AWS cost, start-up and throughput, as in docs/benchmarks.md
 	@cargo build --release --workspace
-	@cargo bench --workspace --bench ingest --bench signature --bench units --bench read_models --bench outbound --bench outage --bench start --bench load --bench api
+	@cargo bench --workspace --bench ingest --bench signature --bench units --bench read_models --bench outbound --bench outage --bench bulk --bench start --bench load --bench bulk_load --bench api
 
 check-erpnext: ## Try what an ERPNext site can do (URL=, KEY=, SECRET=; WRITE=1, SUBMIT=1, SETUP=DocType,…)
 	@cargo build --quiet --workspace --bin check-erpnext

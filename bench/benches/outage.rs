@@ -23,7 +23,7 @@ use causeway_bench::table::Table;
 use jiff::SignedDuration;
 
 use crate::{
-    database::{Failed, client, create_tables},
+    database::{Failed, client, create_tables, serve},
     meter::Meter,
 };
 
@@ -68,7 +68,7 @@ impl Counts {
 impl Bench {
     async fn start() -> Result<Self, Failed> {
         let meter = Arc::new(Meter::default());
-        let client = client(&meter).await?;
+        let client = client(&serve().await?, &meter);
         let tables = create_tables(&client).await?;
         let clock = Arc::new(ManualClock::at("2026-11-23T09:00:00Z".parse()?));
         let store = Arc::new(DynamoGovernor::new(client, &tables));

@@ -4,6 +4,7 @@
 
 pub mod connection;
 pub mod delivery;
+pub mod orders;
 pub mod ports;
 pub mod stack;
 pub mod table;

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// How many records of a bulk transaction are worked on together, where nobody says.
-const DEFAULT_CHUNK: usize = 80;
+pub(crate) const DEFAULT_CHUNK: usize = 80;
 
 /// Reads variables; the process environment in a function, a closure in tests.
 pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);

@@ -32,7 +32,7 @@ use jiff::civil::{Date, date};
 use tokio::time::Instant;
 
 use crate::{
-    database::{Failed, client, create_tables},
+    database::{Failed, client, create_tables, serve},
     meter::{Meter, Tally},
 };
 
@@ -55,7 +55,7 @@ struct Bench {
 impl Bench {
     async fn start() -> Result<Self, Failed> {
         let meter = Arc::new(Meter::default());
-        let client = client(&meter).await?;
+        let client = client(&serve().await?, &meter);
         let tables = create_tables(&client).await?;
         let clock = Arc::new(ManualClock::at("2026-12-31T12:00:00Z".parse()?));
         let models: Arc<dyn ReadModels> =

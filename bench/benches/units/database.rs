@@ -1,4 +1,4 @@
-//! A DynamoDB in this process whose capacity is counted, with the tables as the template has them.
+//! A DynamoDB in this process, with the tables as the template has them, and clients whose capacity is counted.
 
 use std::sync::Arc;
 
@@ -50,12 +50,17 @@ impl Intercept for NoTokens {
     }
 }
 
-/// A client of a new DynamoDB in this process, counted.
-pub async fn client(meter: &Arc<Meter>) -> Result<Client, Failed> {
+/// Starts a DynamoDB in this process; returns its endpoint.
+pub async fn serve() -> Result<String, Failed> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     let database = dynoxide::Database::memory()?;
     tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
+    Ok(endpoint)
+}
+
+/// A client of the DynamoDB at `endpoint`, counted.
+pub fn client(endpoint: &str, meter: &Arc<Meter>) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("us-east-1"))
@@ -65,7 +70,7 @@ pub async fn client(meter: &Arc<Meter>) -> Result<Client, Failed> {
         .interceptor(Interceptor(Arc::clone(meter)))
         .interceptor(NoTokens)
         .build();
-    Ok(Client::from_conf(config))
+    Client::from_conf(config)
 }
 
 /// An index of the template: its name, its key, and what it holds besides.

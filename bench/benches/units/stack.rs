@@ -33,7 +33,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{
-    database::{client, create_tables},
+    database::{client, create_tables, serve},
     meter::Meter,
 };
 
@@ -162,7 +162,7 @@ impl Stack {
     /// A stack with `settings` as its one connector.
     pub async fn start(settings: &ConnectorSettings) -> Result<Self, Failed> {
         let meter = Arc::new(Meter::default());
-        let client = client(&meter).await?;
+        let client = client(&serve().await?, &meter);
         let tables = create_tables(&client).await?;
         let clock = Arc::new(ManualClock::at(Timestamp::now()));
         let store = DynamoDocuments::new(client.clone(), tables.clone(), clock.clone());

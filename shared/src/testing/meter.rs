@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::{
     error::BoxError,
     operation::{
         batch_get_item::{BatchGetItemInput, BatchGetItemOutput},
+        batch_write_item::{BatchWriteItemInput, BatchWriteItemOutput},
         delete_item::{DeleteItemInput, DeleteItemOutput},
         get_item::{GetItemInput, GetItemOutput},
         put_item::{PutItemInput, PutItemOutput},
@@ -54,6 +55,7 @@ impl Intercept for Metered {
         }
         ask!(
             BatchGetItemInput,
+            BatchWriteItemInput,
             GetItemInput,
             PutItemInput,
             UpdateItemInput,
@@ -90,6 +92,9 @@ impl Intercept for Metered {
         }
         writes!(PutItemOutput, UpdateItemOutput, DeleteItemOutput);
         if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
+            tally.writes += halves(output.consumed_capacity());
+        }
+        if let Some(output) = output.downcast_ref::<BatchWriteItemOutput>() {
             tally.writes += halves(output.consumed_capacity());
         }
         Ok(())

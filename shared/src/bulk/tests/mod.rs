@@ -1,6 +1,7 @@
 //! Bulk transactions whole, over a DynamoDB in the process.
 
 mod chaos;
+mod cost;
 mod rig;
 
 use std::sync::atomic::Ordering;

@@ -151,7 +151,11 @@ pub struct Rig {
 
 impl Rig {
     pub async fn new() -> Self {
-        let dynamo = Dynamo::start().await;
+        Self::over(Dynamo::start().await, CHUNK)
+    }
+
+    /// Over this DynamoDB, with chunks of so many records.
+    pub fn over(dynamo: Dynamo, chunk: usize) -> Self {
         let clock = Arc::new(ManualClock::at(start()));
         let time: Arc<dyn Clock> = clock.clone();
         let queue = Arc::new(MemoryQueue::default());
@@ -171,7 +175,7 @@ impl Rig {
             LEASE,
         );
         let sweeper = BulkSweeper::new(store.clone(), dispatcher.clone(), time.clone());
-        let bulk = BulkTransactions::new(store.clone(), |_, _| true, queue.clone(), time, CHUNK);
+        let bulk = BulkTransactions::new(store.clone(), |_, _| true, queue.clone(), time, chunk);
         let administrator = Principal::administrator().unwrap();
         Self {
             _dynamo: dynamo,
