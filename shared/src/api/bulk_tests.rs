@@ -1,7 +1,7 @@
 //! Bulk transactions as their callers see them, in both versions: over in-process DynamoDB, with a stand-in for the
 //! worker that ends records as a test says.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ impl Site {
             let claim = Claim { job: id.to_owned(), number, token: "t".to_owned(), until };
             let Claimed::Ours(chunk) = store.claim(&claim, now).await.unwrap() else { continue };
             if done == chunks {
-                store.give_back(&claim, false).await.unwrap();
+                store.give_back(&claim, false, &BTreeMap::new()).await.unwrap();
                 return;
             }
             done += 1;

@@ -2,10 +2,11 @@
 //!
 //! A record is its own outcome: what is wrong with it is no matter of the others'. What is wrong with the store is no
 //! matter of the records': the chunk is given back, with a wait, and nothing is counted. Where time runs out it is given
-//! back too, and who takes it on next finds what was made in the documents themselves. A chunk that kills its workers
-//! is worked on record by record, each noted before, until the one that does it is found.
+//! back too, with what came of the records so far, so that each try gets on; what a worker that died made, the next one
+//! finds in the documents themselves. A chunk that kills its workers is worked on record by record, each noted before,
+//! until the one that does it is found.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::SignedDuration;
@@ -62,11 +63,40 @@ struct Claimant<'a> {
     instead: Option<Ended>,
 }
 
-/// Why a chunk is given back.
+/// Why a chunk is given back, and for how long.
 struct Stop {
+    why: Why,
+    wait: Duration,
+}
+
+/// What kept a chunk from its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Something that may pass, so many times.
+    Fault,
+    /// The time ran out.
+    Time,
+    /// The store is not well or limits us, or the chunk is another one's.
+    Others,
+}
+
+impl Stop {
+    /// Whether the try counts. Who gets on may do so however often the time runs out; an outage takes no try.
+    fn counts(&self, got_on: bool) -> bool {
+        match self.why {
+            Why::Fault => true,
+            Why::Time => !got_on,
+            Why::Others => false,
+        }
+    }
+}
+
+/// A chunk that did not come to its end.
+struct Unfinished {
+    stop: Stop,
     /// Whether the try counts.
     counts: bool,
-    wait: Duration,
+    so_far: BTreeMap<u32, Ended>,
 }
 
 impl ChunkWorker {
@@ -82,15 +112,20 @@ impl ChunkWorker {
         Self { store, maker, dispatcher, directory, clock, lease }
     }
 
-    /// Works on the chunk `id` until `deadline`.
-    pub async fn work(&self, id: &ChunkId, deadline: Instant) -> Result<Disposition> {
+    /// Works on the chunk `id` of a job of `user`, until `deadline` or the claim's end.
+    pub async fn work(&self, id: &ChunkId, user: &str, deadline: Instant) -> Result<Disposition> {
         let now = self.clock.now();
         let until = now.saturating_add(self.lease).map_err(Error::internal)?;
+        // Whatever the function is given: after the claim's end the chunk is another one's.
+        let deadline = deadline.min(Instant::now() + Duration::try_from(self.lease).unwrap_or_default());
         let claim = Claim { job: id.job.clone(), number: id.number, token: id::random(), until };
         let Some(job) = self.store.job(&id.job).await? else {
             warn!(job = id.job, "a chunk of a job that is forgotten was to be worked on");
+            self.dispatcher.landed(user, id).await?;
             return Ok(Disposition::Done);
         };
+        // Asked before the claim: where it cannot be told, no try is counted.
+        let instead = self.instead(&job).await?;
         let chunk = match self.store.claim(&claim, now).await? {
             Claimed::Ours(chunk) => *chunk,
             Claimed::Held(until) => {
@@ -104,11 +139,10 @@ impl ChunkWorker {
         };
         let order =
             Order { job: job.id.clone(), from: job.from.clone(), to: job.to.clone(), user: job.user.clone() };
-        let instead = self.instead(&job).await?;
         let claimant = Claimant { job: &job, order, claim, chunk, instead };
         match self.ends(&claimant, deadline).await {
             Ok(ended) => self.complete(&claimant, id, &ended).await,
-            Err(stop) => self.give_back(&claimant, id, &stop).await,
+            Err(unfinished) => self.give_back(&claimant, id, &unfinished).await,
         }
     }
 
@@ -127,19 +161,24 @@ impl ChunkWorker {
     }
 
     /// How each record ends, in their order; or why not all do.
-    async fn ends(&self, claimant: &Claimant<'_>, deadline: Instant) -> Result<Vec<Ended>, Stop> {
-        let records = &claimant.chunk.records;
+    async fn ends(&self, claimant: &Claimant<'_>, deadline: Instant) -> Result<Vec<Ended>, Unfinished> {
+        let (records, known) = (&claimant.chunk.records, &claimant.chunk.so_far);
         let careful = claimant.chunk.tries > CAREFUL_AFTER;
         let begun = Instant::now();
         let stop_at = begun + deadline.saturating_duration_since(begun).mul_f64(BEGINS);
-        let sources = self.maker.sources(&claimant.order, records).await;
-        let sources = &sources.map_err(|error| stop(&error, claimant.chunk.tries))?;
+        let sources = &self.sources(claimant, careful).await.map_err(|error| {
+            let stop = stop(&error, claimant.chunk.tries);
+            Unfinished { counts: stop.counts(false), stop, so_far: known.clone() }
+        })?;
         let at_once = if careful { 1 } else { self.maker.at_once() };
         let work: Vec<_> = records
             .iter()
             .map(|record| async move {
+                if let Some(ended) = known.get(&record.index) {
+                    return Ok(ended.clone());
+                }
                 if Instant::now() >= stop_at {
-                    return Err(Stop { counts: false, wait: Duration::ZERO });
+                    return Err(Stop { why: Why::Time, wait: Duration::ZERO });
                 }
                 if careful {
                     self.end_carefully(claimant, record, sources).await
@@ -150,16 +189,32 @@ impl ChunkWorker {
             .collect();
         let results: Vec<Result<Ended, Stop>> =
             Box::pin(stream::iter(work).buffered(at_once).collect()).await;
-        let made = results.iter().filter(|result| matches!(result, Ok(Ended::Made(_)))).count();
-        let mut ended = Vec::with_capacity(results.len());
-        for result in results {
+        let (mut ended, mut so_far, mut stopped) = (Vec::new(), BTreeMap::new(), None);
+        for (record, result) in records.iter().zip(results) {
             match result {
-                Ok(one) => ended.push(one),
-                // Who makes something gets on, however often the time runs out.
-                Err(stop) => return Err(Stop { counts: stop.counts || made == 0, ..stop }),
+                Ok(one) => {
+                    so_far.insert(record.index, one.clone());
+                    ended.push(one);
+                }
+                Err(stop) => stopped = stopped.or(Some(stop)),
             }
         }
-        Ok(ended)
+        let Some(stop) = stopped else { return Ok(ended) };
+        Err(Unfinished { counts: stop.counts(so_far.len() > known.len()), stop, so_far })
+    }
+
+    /// The sources of what is not done, read together. Not where workers died: they may be too much together.
+    async fn sources(&self, claimant: &Claimant<'_>, careful: bool) -> Result<Sources> {
+        if careful {
+            return Ok(Sources::new());
+        }
+        let Claimant { order, chunk, .. } = claimant;
+        if chunk.so_far.is_empty() {
+            return self.maker.sources(order, &chunk.records).await;
+        }
+        let is_open = |record: &&Record| !chunk.so_far.contains_key(&record.index);
+        let open: Vec<Record> = chunk.records.iter().filter(is_open).cloned().collect();
+        self.maker.sources(order, &open).await
     }
 
     /// Notes the record before it is worked on. One that was noted before, and whose worker was not heard of again, is
@@ -171,38 +226,44 @@ impl ChunkWorker {
         sources: &Sources,
     ) -> Result<Ended, Stop> {
         let (tries, index) = (claimant.chunk.tries, record.index);
-        let is_known = claimant.chunk.poisoned.contains(&index);
-        if is_known || claimant.chunk.suspect == Some(index) {
-            if !is_known {
-                self.store.condemn(&claimant.claim, index).await.map_err(|error| stop(&error, tries))?;
-            }
-            let error = Error::new(ErrorCode::PoisonMessage, "each worker that tried it came to no end");
-            return Ok(Ended::of(&error));
+        let poison = Error::new(ErrorCode::PoisonMessage, "each worker that tried it came to no end");
+        if claimant.chunk.poisoned.contains(&index) {
+            return Ok(Ended::of(&poison));
+        }
+        if claimant.chunk.suspect == Some(index) {
+            self.store.condemn(&claimant.claim, index).await.map_err(|error| stop(&error, tries))?;
+            // It may have been made all the same. Who dies of this question is not asked again.
+            return self.end_instead(claimant, record, sources, &Ended::of(&poison)).await;
         }
         match self.store.suspect(&claimant.claim, index).await {
             Ok(true) => self.end(claimant, record, sources).await,
-            Ok(false) => Err(Stop { counts: false, wait: Duration::from_secs(1) }),
+            Ok(false) => Err(Stop { why: Why::Others, wait: Duration::from_secs(1) }),
             Err(error) => Err(stop(&error, tries)),
         }
     }
 
     async fn end(&self, claimant: &Claimant<'_>, record: &Record, sources: &Sources) -> Result<Ended, Stop> {
-        let order = &claimant.order;
-        let result = match &claimant.instead {
-            None => self.maker.make(order, record, sources).await.map(Ended::Made),
-            Some(instead) => self
-                .maker
-                .made(order, record, sources)
-                .await
-                .map(|made| made.map_or_else(|| instead.clone(), Ended::Made)),
-        };
-        match result {
-            Ok(ended) => Ok(ended),
-            Err(error) if may_pass(&error, claimant.chunk.tries) => Err(stop(&error, claimant.chunk.tries)),
-            Err(error) => {
-                info!(job = order.job, record = record.name, code = error.code().as_str(), "failed");
-                Ok(Ended::of(&error))
-            }
+        if let Some(instead) = &claimant.instead {
+            return self.end_instead(claimant, record, sources, instead).await;
+        }
+        match self.maker.make(&claimant.order, record, sources).await {
+            Ok(made) => Ok(Ended::Made(made)),
+            Err(error) => failed(claimant, record, &error),
+        }
+    }
+
+    /// A record that is not to be made ends as what was made of it before, or else as `instead`.
+    async fn end_instead(
+        &self,
+        claimant: &Claimant<'_>,
+        record: &Record,
+        sources: &Sources,
+        instead: &Ended,
+    ) -> Result<Ended, Stop> {
+        match self.maker.made(&claimant.order, record, sources).await {
+            Ok(Some(made)) => Ok(Ended::Made(made)),
+            Ok(None) => Ok(instead.clone()),
+            Err(error) => failed(claimant, record, &error),
         }
     }
 
@@ -217,24 +278,45 @@ impl ChunkWorker {
         Ok(Disposition::Done)
     }
 
-    async fn give_back(&self, claimant: &Claimant<'_>, id: &ChunkId, stop: &Stop) -> Result<Disposition> {
-        self.store.give_back(&claimant.claim, stop.counts).await?;
+    async fn give_back(
+        &self,
+        claimant: &Claimant<'_>,
+        id: &ChunkId,
+        unfinished: &Unfinished,
+    ) -> Result<Disposition> {
+        let Unfinished { stop, counts, so_far } = unfinished;
+        self.store.give_back(&claimant.claim, *counts, so_far).await?;
+        let wait = SignedDuration::try_from(stop.wait).map_err(Error::internal)?;
         if stop.wait <= MAX_HIDDEN {
+            self.dispatcher.heard_of(&claimant.job.user, id, wait).await?;
             return Ok(Disposition::Again(stop.wait));
         }
-        let wait = SignedDuration::try_from(stop.wait).map_err(Error::internal)?;
         self.dispatcher.put_off(&claimant.job.user, id, wait).await?;
         Ok(Disposition::Done)
     }
 }
 
-/// Whether `error` is none of the record's, after so many tries: the store is not well, or it was not its turn.
-fn may_pass(error: &Error, tries: u32) -> bool {
-    is_store_s(error) || (error.is_transient() && tries < MAX_TRIES)
+/// What `error` means for the record, or for its chunk.
+fn failed(claimant: &Claimant<'_>, record: &Record, error: &Error) -> Result<Ended, Stop> {
+    if may_pass(error, claimant.chunk.tries) {
+        return Err(stop(error, claimant.chunk.tries));
+    }
+    info!(job = claimant.job.id, record = record.name, code = error.code().as_str(), "failed");
+    Ok(Ended::of(error))
 }
 
-fn is_store_s(error: &Error) -> bool {
-    error.is_in_outage() || matches!(error.code(), ErrorCode::ProviderLimited | ErrorCode::OutOfTime)
+/// Whether `error` is none of the record's, after so many tries: the store is not well, or it was not its turn.
+fn may_pass(error: &Error, tries: u32) -> bool {
+    why(error) != Why::Fault || (error.is_transient() && tries < MAX_TRIES)
+}
+
+fn why(error: &Error) -> Why {
+    match error.code() {
+        ErrorCode::OutOfTime => Why::Time,
+        ErrorCode::ProviderLimited => Why::Others,
+        _ if error.is_in_outage() => Why::Others,
+        _ => Why::Fault,
+    }
 }
 
 /// The stop that `error` means: the longer the more often it was tried, and not before the store says.
@@ -242,5 +324,5 @@ fn stop(error: &Error, tries: u32) -> Stop {
     let told = Duration::from_secs(error.retry_after_seconds().unwrap_or(0));
     let wait = Duration::from_secs(1 << tries.min(6)).max(told).min(MAX_WAIT);
     warn!(code = error.code().as_str(), detail = error.detail(), ?wait, "a chunk is given back");
-    Stop { counts: !is_store_s(error), wait }
+    Stop { why: why(error), wait }
 }

@@ -65,21 +65,29 @@ impl Dispatcher {
             }
         }
         if job.is_over() && !self.store.lane(&job.user).await?.lane.has(id) {
-            return self.store.settle(id).await;
+            return self.store.settle(&job).await;
         }
         if job.started_at.is_none() {
             self.store.started(id, self.clock.now()).await?;
         }
+        // Then all is offered again, and what is done is not done twice.
+        let lost = from == job.chunks && self.has_lost_its_place(&job).await?;
         self.change_lane(&job.user, |lane| {
-            // A job that has records to do and is not in the lane lost its place: all is offered again, and what is done
-            // is not done twice.
-            let lost = from == job.chunks && !lane.has(id) && job.pending() > 0;
-            let next = if lost { 0 } else { from };
+            let next = if lost && !lane.has(id) { 0 } else { from };
             if !lane.admit(id, next, job.chunks) {
                 info!(job = id, user = job.user, "waits for other jobs of its user");
             }
         })
         .await
+    }
+
+    /// Whether `job` has records to do and is not in the lane. What is done leaves the lane after it is counted, so the
+    /// counts are read after the lane: a job that is just being finished lost nothing.
+    pub(super) async fn has_lost_its_place(&self, job: &Job) -> Result<bool> {
+        if job.pending() == 0 || self.store.lane(&job.user).await?.lane.has(&job.id) {
+            return Ok(false);
+        }
+        Ok(self.store.job(&job.id).await?.is_some_and(|job| job.pending() > 0))
     }
 
     /// A chunk is done, by whomever: what is next of its user takes off.
@@ -91,6 +99,11 @@ impl Dispatcher {
     pub async fn put_off(&self, user: &str, chunk: &ChunkId, wait: SignedDuration) -> Result<()> {
         let until = self.clock.now().saturating_add(wait).map_err(Error::internal)?;
         self.change_lane(user, |lane| lane.put_off(chunk, until)).await
+    }
+
+    /// A chunk comes again by its own message after `wait`: no other is sent for it before that was not heard of either.
+    pub async fn heard_of(&self, user: &str, chunk: &ChunkId, wait: SignedDuration) -> Result<()> {
+        self.put_off(user, chunk, wait.saturating_add(self.pace.patience)).await
     }
 
     /// Changes the lane of `user`, and sends what takes off by that.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{clock::rfc3339, documents::DocType};
 
-/// How long a job and its records are kept, from its beginning.
+/// How long a job is kept, from its beginning or its last retry, and a record, from when it was asked for.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// A bulk transaction.

@@ -1,5 +1,7 @@
 //! Records of a job, the chunks they are worked on in, and how each ended. Pure.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,8 @@ pub struct Chunk {
     pub suspect: Option<u32>,
     /// Records that killed a worker, alone.
     pub poisoned: Vec<u32>,
+    /// How records ended in tries that did not come to the end of all, by their index. They are not worked on again.
+    pub so_far: BTreeMap<u32, Ended>,
     /// How each record ended, in their order; `None` while it is not done.
     pub outcomes: Option<Vec<Outcome>>,
 }
@@ -69,18 +73,23 @@ pub enum Outcome {
 }
 
 /// What came of a record in a worker's hands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     /// This document was made.
+    #[serde(rename = "s")]
     Made(String),
     /// Nothing was made.
+    #[serde(rename = "f")]
     Refused {
         /// Why.
+        #[serde(rename = "e")]
         failure: Failure,
         /// Whether another attempt may succeed.
+        #[serde(rename = "r")]
         retryable: bool,
     },
     /// It was not begun.
+    #[serde(rename = "c")]
     Cancelled,
 }
 

@@ -1,5 +1,7 @@
 //! Where jobs are kept: the port.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -94,8 +96,9 @@ pub trait BulkStore: Send + Sync {
     /// Notes that a record kills its workers; `false` if the claim is lost.
     async fn condemn(&self, claim: &Claim, index: u32) -> Result<bool>;
 
-    /// Gives a claim back. A try that `counts` stays counted.
-    async fn give_back(&self, claim: &Claim, counts: bool) -> Result<()>;
+    /// Gives a claim back, with how records ended `so_far`: who claims the chunk next has them done. A try that `counts`
+    /// stays counted.
+    async fn give_back(&self, claim: &Claim, counts: bool, so_far: &BTreeMap<u32, Ended>) -> Result<()>;
 
     /// Writes down how each record of a chunk ended, and counts them; all of it, or nothing if the claim is lost
     /// (`false`).
@@ -120,8 +123,10 @@ pub trait BulkStore: Send + Sync {
     /// The failures of these attempts, in no order; those that failed only.
     async fn failures_of(&self, job: &str, records: &[Record]) -> Result<Vec<FailedRecord>>;
 
-    /// Asks for a retry of what failed; `false` if one is asked for already.
-    async fn ask_retry(&self, id: &str, at: Timestamp) -> Result<bool>;
+    /// Asks for a retry of what failed in `job`, from which on it is kept as long as a new one; `false` if one is asked for
+    /// already, or it was cancelled since it was read. A cancellation that it was read with, which came too late to cancel
+    /// anything, is lifted.
+    async fn ask_retry(&self, job: &Job, at: Timestamp) -> Result<bool>;
 
     /// Makes one chunk of `failed`, which are counted as pending again; `false` if the job or one of them changed
     /// meanwhile: read again.
@@ -133,8 +138,8 @@ pub trait BulkStore: Send + Sync {
     /// Jobs that are to be looked at, at most about `limit`; their time moves to `again`.
     async fn claim_due(&self, now: Timestamp, again: Timestamp, limit: usize) -> Result<Vec<String>>;
 
-    /// Nothing is left to look at.
-    async fn settle(&self, id: &str) -> Result<()>;
+    /// Nothing is left to look at, if the job is as it was read: nothing is asked for, no chunk is new.
+    async fn settle(&self, job: &Job) -> Result<()>;
 
     /// The lane of `user`.
     async fn lane(&self, user: &str) -> Result<SeenLane>;

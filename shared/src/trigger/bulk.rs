@@ -109,11 +109,11 @@ impl BulkFunction {
             BulkMessage::Job { job, .. } => {
                 self.dispatcher.advance(job, deadline).await.map(|()| Disposition::Done)
             }
-            BulkMessage::Chunk { job, number, .. } => {
+            BulkMessage::Chunk { job, number, user } => {
                 let chunk = ChunkId { job: job.clone(), number: *number };
                 let origin = Origin { owner: job.clone(), deadline };
-                let worker = Arc::clone(&self.worker);
-                let work = origin.scope(async move { worker.work(&chunk, deadline).await });
+                let (worker, user) = (Arc::clone(&self.worker), user.clone());
+                let work = origin.scope(async move { worker.work(&chunk, &user, deadline).await });
                 // A panic ends the task, not the function: the claim it leaves ends by itself.
                 tokio::spawn(work).await.map_err(Error::internal)?
             }

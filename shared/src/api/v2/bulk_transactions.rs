@@ -266,7 +266,7 @@ pub async fn cancel(call: &Call<'_>) -> Result<One<JobView>> {
 /// `POST /v2/bulk-transactions/{id}/retry`: 202 where something is tried again, 200 where nothing is left to try.
 pub async fn retry(call: &Call<'_>) -> Result<MaybeAccepted<JobView>> {
     let (job, asked) = call.services.bulk.retry(call.principal()?, call.param("id")?).await?;
-    if job.cancelled.is_some() {
+    if job.status() == JobStatus::Cancelled {
         let detail = "the bulk transaction was cancelled: ask for what is still wanted in a new one";
         return Err(Error::new(ErrorCode::JobCancelled, detail));
     }

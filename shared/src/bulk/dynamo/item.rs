@@ -8,19 +8,22 @@
 //! | `JI#{key}` / `JI` | the job of an idempotency key, for a day |
 //! | `JL#{user}` / `JL` | a user's lane |
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::super::{Chunk, Done, FailedRecord, Job, KEPT, Outcome, Record};
+use super::super::{Chunk, Done, Ended, FailedRecord, Job, KEPT, Outcome, Record};
 use crate::{
     Error, Result,
     documents::{DocType, receipt::RECOGNISED},
-    dynamo::{Attributes, Item, body, json, n, parse_time, s, shard, time},
+    dynamo::{Attributes, Item, body, json, n, parse_time, s, shard, size, time},
     integration_log::Failure,
 };
 
+/// The most that is kept of how records of a chunk that is given back ended, in bytes as stored: an item has 400 KB, and
+/// the records may have most of it.
+const MAX_SO_FAR_BYTES: usize = 48 * 1024;
 /// The sort key of a header.
 const HEADER: &str = "J";
 /// What the sort keys of chunks begin with.
@@ -87,8 +90,9 @@ pub fn job_id(item: &Item) -> Result<String> {
     Ok(Attributes(item).text("pk")?.trim_start_matches("J#").to_owned())
 }
 
-fn expires(created_at: Timestamp) -> AttributeValue {
-    n(created_at.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second())
+/// When what is kept from `from` on is forgotten.
+pub fn expires(from: Timestamp) -> AttributeValue {
+    n(from.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second())
 }
 
 /// A new job's header, to be looked at when `due`.
@@ -142,11 +146,25 @@ pub fn job_of(item: &Item) -> Result<Job> {
     })
 }
 
-/// A new chunk of the job that was created at `created_at`.
-pub fn chunk(job: &str, number: u32, records: &[Record], created_at: Timestamp) -> Result<Item> {
+/// A new chunk of `job`, kept from `from` on.
+pub fn chunk(job: &str, number: u32, records: &[Record], from: Timestamp) -> Result<Item> {
     let mut item = chunk_key(job, number);
-    item.extend([("body".to_owned(), body(&json(&records)?)?), ("expires".to_owned(), expires(created_at))]);
+    item.extend([("body".to_owned(), body(&json(&records)?)?), ("expires".to_owned(), expires(from))]);
     Ok(item)
+}
+
+/// How records of a chunk ended so far: of very much text only the first, since it stands beside the records.
+pub fn so_far(ended: &BTreeMap<u32, Ended>) -> Result<AttributeValue> {
+    let mut kept = ended.len();
+    loop {
+        let first: BTreeMap<&u32, &Ended> = ended.iter().take(kept).collect();
+        let value = body(&json(&first)?)?;
+        let bytes = size(&value);
+        if bytes <= MAX_SO_FAR_BYTES {
+            return Ok(value);
+        }
+        kept = (kept * MAX_SO_FAR_BYTES / bytes).min(kept - 1);
+    }
 }
 
 pub fn chunk_of(item: &Item) -> Result<Chunk> {
@@ -156,6 +174,7 @@ pub fn chunk_of(item: &Item) -> Result<Chunk> {
     let is_done = item.contains_key("outcomes");
     let outcomes = is_done.then(|| attributes.json::<Vec<Outcome>>("outcomes")).transpose()?;
     let suspect = item.contains_key("suspect").then(|| attributes.number("suspect")).transpose()?;
+    let so_far = item.contains_key("so_far").then(|| attributes.json("so_far")).transpose()?;
     let poisoned = match item.get("poisoned") {
         Some(AttributeValue::Ns(numbers)) => {
             numbers.iter().filter_map(|number| number.parse().ok()).collect()
@@ -168,6 +187,7 @@ pub fn chunk_of(item: &Item) -> Result<Chunk> {
         tries: small(attributes.number("tries")?)?,
         suspect: suspect.map(small).transpose()?,
         poisoned,
+        so_far: so_far.unwrap_or_default(),
         outcomes,
     })
 }
@@ -205,4 +225,39 @@ pub fn failure_of(item: &Item) -> Result<FailedRecord> {
 
 fn small(number: u64) -> Result<u32> {
     u32::try_from(number).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusals(detail: impl Fn(u32) -> String) -> BTreeMap<u32, Ended> {
+        let refused = |index| {
+            let failure = Failure { code: "provider_refused".to_owned(), detail: detail(index) };
+            (index, Ended::Refused { failure, retryable: true })
+        };
+        (0..90).map(refused).collect()
+    }
+
+    fn kept(ended: &BTreeMap<u32, Ended>) -> BTreeMap<u32, Ended> {
+        let value = so_far(ended).unwrap();
+        assert!(size(&value) <= MAX_SO_FAR_BYTES);
+        let item = Item::from([("so_far".to_owned(), value)]);
+        Attributes(&item).json("so_far").unwrap()
+    }
+
+    #[test]
+    fn what_came_of_records_is_kept_all_or_the_first_as_far_as_there_is_room() {
+        let alike = refusals(|index| format!("the order {index} has {}", "no price. ".repeat(50)));
+        assert_eq!(kept(&alike), alike);
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut texts = Vec::new();
+        for _ in 0..90 {
+            texts.push((0..500).map(|_| random.char('\u{4e00}'..'\u{9fff}')).collect::<String>());
+        }
+        let unlike = refusals(|index| texts[index as usize].clone());
+        let first = kept(&unlike);
+        assert!(first.len() > 20 && first.len() < 90, "{}", first.len());
+        assert_eq!(first.last_key_value().unwrap().0 + 1, u32::try_from(first.len()).unwrap());
+    }
 }

@@ -4,7 +4,12 @@
 //! header's counts and the failures when it is done. So a record that succeeds costs its part of that, and no write
 //! of its own.
 
-mod item;
+mod claim;
+pub(super) mod item;
+mod listed;
+mod outcomes;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
@@ -12,32 +17,27 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     operation::update_item::UpdateItemError,
     types::{
-        AttributeValue, Put, ReturnValue, TransactWriteItem, Update,
+        AttributeValue, Put, TransactWriteItem, Update,
         builders::{PutBuilder, UpdateBuilder},
     },
 };
-use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    BulkStore, Chunk, Claim, Claimed, Creation, Ended, FailedRecord, Job, JobQuery, KEPT, Lane, Outcome,
-    Record, SeenLane,
+    BulkStore, Chunk, Claim, Claimed, Creation, Ended, FailedRecord, Job, JobQuery, Lane, Record, SeenLane,
 };
 use crate::{
     Error, Result,
-    clock::rfc3339,
     config::Tables,
-    documents::{Page, dynamo::RETURN_OLD},
+    documents::Page,
     dynamo::{
-        Attributes, Consistency, Item, SHARDS, alone, batch_get, batch_put, body, cancellation,
-        condition_failed, cursor, failed, json, n, position, s, time, update_refused,
+        Attributes, Consistency, Item, alone, batch_get, batch_put, body, cancellation, condition_failed,
+        failed, json, n, s, time, update_refused,
     },
 };
 
 /// How long after its creation a job is looked at, whose message was perhaps never sent.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_mins(1);
-/// Claims of due jobs under way at a time.
-const CONCURRENT_CLAIMS: usize = 10;
 /// How often a write that met a transaction is tried.
 const MAX_TRIES: usize = 8;
 
@@ -132,19 +132,6 @@ impl DynamoBulk {
             }
         }
     }
-
-    /// Moves a due job's time on, unless another sweep did.
-    async fn claim_one(&self, due: Item, again: Timestamp) -> Result<Option<String>> {
-        let (job, seen) = (item::job_id(&due)?, Attributes(&due).text("dsk")?.to_owned());
-        let update = self
-            .of_header(&job)
-            .update_expression("SET dsk = :again")
-            .condition_expression("dsk = :seen")
-            .expression_attribute_values(":again", time(again))
-            .expression_attribute_values(":seen", s(seen));
-        let claimed = self.update(update.build().map_err(Error::internal)?).await?;
-        Ok(claimed.map(|()| job))
-    }
 }
 
 /// Before a write that met a transaction is tried for the next time: chunks of a job that end at the same time all count
@@ -207,43 +194,7 @@ impl BulkStore for DynamoBulk {
     }
 
     async fn jobs(&self, query: &JobQuery) -> Result<Page<Job>> {
-        let before: Option<String> = query.cursor.as_deref().map(position).transpose()?;
-        let (from, to) = (rfc3339(query.from), rfc3339(query.to));
-        let last = before.filter(|before| *before < to).unwrap_or(to);
-        if last < from {
-            return Ok(Page { items: Vec::new(), next: None, partial: false });
-        }
-        let shards = (0..SHARDS).map(|shard| {
-            self.client
-                .query()
-                .table_name(&self.table)
-                .index_name("by_state")
-                .key_condition_expression("spk = :p AND ssk BETWEEN :from AND :last")
-                .expression_attribute_values(":p", s(item::listed_partition(shard)))
-                .expression_attribute_values(":from", s(&from))
-                .expression_attribute_values(":last", s(&last))
-                .scan_index_forward(false)
-                .limit(i32::try_from(query.limit + 2).unwrap_or(i32::MAX))
-                .send()
-        });
-        let mut places = Vec::new();
-        for answer in try_join_all(shards).await.map_err(failed)? {
-            for found in answer.items.unwrap_or_default() {
-                let place = Attributes(&found).text("ssk")?.to_owned();
-                if place < last {
-                    places.push((place, item::job_id(&found)?));
-                }
-            }
-        }
-        places.sort_by(|a, b| b.0.cmp(&a.0));
-        let more = places.len() > query.limit;
-        places.truncate(query.limit);
-        let next = places.last().filter(|_| more).map(|(place, _)| cursor(place)).transpose()?;
-        let keys = places.iter().map(|(_, job)| item::header_key(job)).collect();
-        let read = batch_get(&self.client, &self.table, keys, Consistency::Strong).await?;
-        let mut jobs = read.iter().map(item::job_of).collect::<Result<Vec<_>>>()?;
-        jobs.sort_by_key(|job| std::cmp::Reverse(job.place()));
-        Ok(Page { items: jobs, next, partial: false })
+        self.page(query).await
     }
 
     async fn started(&self, id: &str, at: Timestamp) -> Result<()> {
@@ -270,49 +221,7 @@ impl BulkStore for DynamoBulk {
     }
 
     async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Claimed> {
-        let sent = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(item::chunk_key(&claim.job, claim.number)))
-            .update_expression("SET #token = :token, #until = :until ADD tries :one")
-            .condition_expression(
-                "attribute_exists(pk) AND attribute_not_exists(outcomes) \
-                 AND (attribute_not_exists(#until) OR #until <= :now)",
-            )
-            .expression_attribute_names("#token", "token")
-            .expression_attribute_names("#until", "until")
-            .expression_attribute_values(":token", s(&claim.token))
-            .expression_attribute_values(":until", time(claim.until))
-            .expression_attribute_values(":now", time(now))
-            .expression_attribute_values(":one", n(1))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(RETURN_OLD)
-            .send()
-            .await;
-        match sent {
-            Ok(answer) => {
-                let claimed = answer.attributes.ok_or_else(|| Error::internal("a claim was not returned"))?;
-                Ok(Claimed::Ours(Box::new(item::chunk_of(&claimed)?)))
-            }
-            Err(SdkError::ServiceError(error))
-                if matches!(error.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
-            {
-                let UpdateItemError::ConditionalCheckFailedException(refused) = error.into_err() else {
-                    return Err(Error::internal("a refusal is none"));
-                };
-                let held = match refused.item {
-                    Some(item) => Some(item),
-                    None => self.get(item::chunk_key(&claim.job, claim.number)).await?,
-                };
-                Ok(match held {
-                    None => Claimed::Gone,
-                    Some(item) if item.contains_key("outcomes") => Claimed::Done,
-                    Some(item) => Claimed::Held(Attributes(&item).time("until")?),
-                })
-            }
-            Err(error) => Err(failed(error)),
-        }
+        self.take(claim, now).await
     }
 
     async fn suspect(&self, claim: &Claim, index: u32) -> Result<bool> {
@@ -331,15 +240,18 @@ impl BulkStore for DynamoBulk {
         Ok(self.update(update.build().map_err(Error::internal)?).await?.is_some())
     }
 
-    async fn give_back(&self, claim: &Claim, counts: bool) -> Result<()> {
-        let update = self.of_claimed(claim).expression_attribute_names("#until", "until");
-        let update = if counts {
-            update.update_expression("REMOVE #token, #until, suspect")
-        } else {
-            update
-                .update_expression("REMOVE #token, #until, suspect ADD tries :less")
-                .expression_attribute_values(":less", n(-1))
-        };
+    async fn give_back(&self, claim: &Claim, counts: bool, so_far: &BTreeMap<u32, Ended>) -> Result<()> {
+        let mut update = self.of_claimed(claim).expression_attribute_names("#until", "until");
+        let mut expression = "REMOVE #token, #until, suspect".to_owned();
+        if !so_far.is_empty() {
+            expression.push_str(" SET so_far = :so_far");
+            update = update.expression_attribute_values(":so_far", item::so_far(so_far)?);
+        }
+        if !counts {
+            expression.push_str(" ADD tries :less");
+            update = update.expression_attribute_values(":less", n(-1));
+        }
+        let update = update.update_expression(expression);
         self.update(update.build().map_err(Error::internal)?).await.map(drop)
     }
 
@@ -350,42 +262,7 @@ impl BulkStore for DynamoBulk {
         ended: &[Ended],
         now: Timestamp,
     ) -> Result<bool> {
-        let outcomes: Vec<Outcome> = ended.iter().map(Ended::outcome).collect();
-        let count = |wanted: fn(&Outcome) -> bool| n(outcomes.iter().filter(|one| wanted(one)).count());
-        let chunk = self
-            .of_claimed(claim)
-            .expression_attribute_names("#until", "until")
-            .update_expression("SET outcomes = :outcomes REMOVE #token, #until, suspect, poisoned")
-            .expression_attribute_values(":outcomes", body(&json(&outcomes)?)?);
-        let header = self
-            .of_header(&claim.job)
-            .update_expression("SET progressed_at = :now ADD succeeded :s, failed :f, cancelled :c")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":now", time(now))
-            .expression_attribute_values(":s", count(|one| matches!(one, Outcome::Succeeded(_))))
-            .expression_attribute_values(":f", count(|one| matches!(one, Outcome::Failed)))
-            .expression_attribute_values(":c", count(|one| matches!(one, Outcome::Cancelled)));
-        let mut items = Vec::with_capacity(2 + outcomes.len());
-        for update in [chunk, header] {
-            let update = update.build().map_err(Error::internal)?;
-            items.push(TransactWriteItem::builder().update(update).build());
-        }
-        let expires = now.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second();
-        for (record, ended) in records.iter().zip(ended) {
-            let Ended::Refused { failure, retryable } = ended else { continue };
-            let failed = FailedRecord {
-                record: record.clone(),
-                at: now,
-                failure: failure.clone(),
-                retryable: *retryable,
-                retried: false,
-            };
-            let item = item::failure(&claim.job, &failed, n(expires))?;
-            let put = Put::builder().table_name(&self.table).set_item(Some(item));
-            let put = put.build().map_err(Error::internal)?;
-            items.push(TransactWriteItem::builder().put(put).build());
-        }
-        self.transact(items).await
+        self.transact(self.completion(claim, records, ended, now)?).await
     }
 
     async fn chunk(&self, job: &str, number: u32) -> Result<Option<Chunk>> {
@@ -419,53 +296,30 @@ impl BulkStore for DynamoBulk {
         items.iter().map(item::failure_of).collect()
     }
 
-    async fn ask_retry(&self, id: &str, at: Timestamp) -> Result<bool> {
-        let update = self
-            .of_header(id)
-            .update_expression("SET retry_asked_at = :at, dpk = :p, dsk = :due")
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(retry_asked_at)")
+    async fn ask_retry(&self, job: &Job, at: Timestamp) -> Result<bool> {
+        let as_seen = match job.cancelled {
+            None => "attribute_not_exists(cancelled_at) AND attribute_not_exists(retry_asked_at)",
+            Some(_) => "cancelled_at = :cancelled_at",
+        };
+        let mut update = self
+            .of_header(&job.id)
+            .update_expression(
+                "SET retry_asked_at = :at, expires = :expires, dpk = :p, dsk = :due \
+                 REMOVE cancelled_at, cancelled_by",
+            )
+            .condition_expression(format!("attribute_exists(pk) AND {as_seen}"))
             .expression_attribute_values(":at", time(at))
-            .expression_attribute_values(":p", s(item::due_partition(crate::dynamo::shard(id))))
+            .expression_attribute_values(":expires", item::expires(at))
+            .expression_attribute_values(":p", s(item::due_partition(crate::dynamo::shard(&job.id))))
             .expression_attribute_values(":due", time(at.saturating_add(FIRST_LOOK).unwrap_or(at)));
+        if let Some((cancelled_at, _)) = &job.cancelled {
+            update = update.expression_attribute_values(":cancelled_at", time(*cancelled_at));
+        }
         Ok(self.update(update.build().map_err(Error::internal)?).await?.is_some())
     }
 
     async fn retry(&self, job: &Job, failed: &[FailedRecord]) -> Result<bool> {
-        let records: Vec<Record> = failed
-            .iter()
-            .map(|failed| Record { attempt: failed.record.attempt + 1, ..failed.record.clone() })
-            .collect();
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item::chunk(&job.id, job.chunks, &records, job.created_at)?))
-            .build()
-            .map_err(Error::internal)?;
-        let header = self
-            .of_header(&job.id)
-            .update_expression("ADD failed :less, chunks :one")
-            .condition_expression("chunks = :chunks")
-            .expression_attribute_values(":less", n(-i64::try_from(failed.len()).map_err(Error::internal)?))
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":chunks", n(job.chunks))
-            .build()
-            .map_err(Error::internal)?;
-        let mut items = vec![
-            TransactWriteItem::builder().put(put).build(),
-            TransactWriteItem::builder().update(header).build(),
-        ];
-        for failed in failed {
-            let update = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(item::failure_key(&job.id, &failed.record)))
-                .update_expression("SET retried = :yes")
-                .condition_expression("retried = :no")
-                .expression_attribute_values(":yes", AttributeValue::Bool(true))
-                .expression_attribute_values(":no", AttributeValue::Bool(false))
-                .build()
-                .map_err(Error::internal)?;
-            items.push(TransactWriteItem::builder().update(update).build());
-        }
-        self.transact(items).await
+        self.transact(self.retry_of(job, failed)?).await
     }
 
     async fn retry_planned(&self, id: &str, asked_at: Timestamp) -> Result<()> {
@@ -478,32 +332,16 @@ impl BulkStore for DynamoBulk {
     }
 
     async fn claim_due(&self, now: Timestamp, again: Timestamp, limit: usize) -> Result<Vec<String>> {
-        let each = i32::try_from(limit.div_ceil(SHARDS as usize)).unwrap_or(i32::MAX);
-        let shards = (0..SHARDS).map(|shard| {
-            self.client
-                .query()
-                .table_name(&self.table)
-                .index_name("by_due")
-                .key_condition_expression("dpk = :p AND dsk <= :now")
-                .expression_attribute_values(":p", s(item::due_partition(shard)))
-                .expression_attribute_values(":now", time(now))
-                .limit(each)
-                .send()
-        });
-        let answers = try_join_all(shards).await.map_err(failed)?;
-        let due: Vec<Item> =
-            answers.into_iter().flat_map(|answer| answer.items.unwrap_or_default()).collect();
-        let claims = stream::iter(due).map(|item| self.claim_one(item, again));
-        let claimed: Vec<_> = claims.buffer_unordered(CONCURRENT_CLAIMS).try_collect().await?;
-        Ok(claimed.into_iter().flatten().collect())
+        self.take_due(now, again, limit).await
     }
 
-    async fn settle(&self, id: &str) -> Result<()> {
+    async fn settle(&self, job: &Job) -> Result<()> {
         let update = self
-            .of_header(id)
+            .of_header(&job.id)
             .update_expression("REMOVE dpk, dsk")
-            // A retry that was asked for meanwhile is to be found.
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(retry_asked_at)");
+            // A retry that was asked for meanwhile, or even planned, is to be found.
+            .condition_expression("attribute_not_exists(retry_asked_at) AND chunks = :chunks")
+            .expression_attribute_values(":chunks", n(job.chunks));
         self.update(update.build().map_err(Error::internal)?).await.map(drop)
     }
 

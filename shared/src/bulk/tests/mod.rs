@@ -2,6 +2,8 @@
 
 mod chaos;
 mod cost;
+mod given_back;
+mod retried;
 mod rig;
 
 use std::sync::atomic::Ordering;
@@ -137,13 +139,18 @@ async fn two_workers_on_one_chunk_are_one_after_the_other() {
         |token: &str| Claim { job: job.id.clone(), number: 0, token: token.to_owned(), until: now + LEASE };
     assert!(matches!(rig.store.claim(&claim("a"), now).await.unwrap(), Claimed::Ours(_)));
     assert_eq!(rig.store.claim(&claim("b"), now).await.unwrap(), Claimed::Held(now + LEASE));
+    // An answer may be lost, and the same claim is sent again.
+    let Claimed::Ours(again) = rig.store.claim(&claim("a"), now).await.unwrap() else {
+        panic!("it is its own")
+    };
+    assert_eq!(again.tries, 1);
     let chunk = ChunkId { job: job.id.clone(), number: 0 };
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
-    let disposition = rig.worker.work(&chunk, deadline).await.unwrap();
+    let disposition = rig.worker.work(&chunk, &job.user, deadline).await.unwrap();
     assert_eq!(disposition, Disposition::Again(std::time::Duration::from_secs(46)));
     // The first one is not heard of again, and comes back late.
     rig.clock.advance(LEASE);
-    assert_eq!(rig.worker.work(&chunk, deadline).await.unwrap(), Disposition::Done);
+    assert_eq!(rig.worker.work(&chunk, &job.user, deadline).await.unwrap(), Disposition::Done);
     let ended = vec![super::Ended::Cancelled; 4];
     let records = rig.store.chunk(&job.id, 0).await.unwrap().unwrap().records;
     assert!(!rig.store.complete(&claim("a"), &records, &ended, now).await.unwrap(), "too late");
@@ -186,6 +193,8 @@ async fn an_outage_fails_no_record_however_long_it_is() {
     }
     assert_eq!(rig.job(&job).await.done, Done::default());
     rig.workshop.down.store(false, Ordering::Relaxed);
+    // Nor is it the reason that what passes by itself is not tried again.
+    rig.workshop.failures.store(3, Ordering::Relaxed);
     rig.clock.advance(SignedDuration::from_mins(16));
     let job = rig.settle(&job).await;
     assert_eq!(job.done, Done { succeeded: 9, failed: 0, cancelled: 0 });
@@ -218,6 +227,15 @@ async fn a_record_that_kills_its_worker_is_found_and_the_others_are_done() {
 }
 
 #[tokio::test]
+async fn a_record_that_was_made_before_it_killed_its_worker_is_counted_as_made() {
+    let rig = Rig::new().await;
+    rig.workshop.deadly_once_made.lock().unwrap().insert("SO-2".to_owned());
+    let job = rig.ask(0, 4).await;
+    let job = rig.settle(&job).await;
+    assert_eq!(job.done, Done { succeeded: 4, failed: 0, cancelled: 0 });
+}
+
+#[tokio::test]
 async fn of_a_user_few_chunks_are_in_flight_and_jobs_take_turns() {
     let rig = Rig::new().await;
     rig.ask(0, 40 * CHUNK).await;
@@ -235,6 +253,44 @@ async fn of_a_user_few_chunks_are_in_flight_and_jobs_take_turns() {
         }
     }
     assert!(chunks <= 6, "the small one waited for {chunks} chunks of the big one");
+}
+
+#[tokio::test]
+async fn a_job_that_found_its_lane_full_comes_in_later() {
+    let rig = Rig::new().await;
+    let mut jobs = Vec::new();
+    for n in 0..super::lane::MAX_JOBS + 4 {
+        jobs.push(rig.ask(n, n + 1).await);
+    }
+    for message in rig.queue.take() {
+        rig.handle(&message).await.unwrap();
+    }
+    let last = jobs.last().unwrap();
+    assert!(!rig.store.lane(&last.user).await.unwrap().lane.has(&last.id));
+    assert_eq!(rig.settle(last).await.done.succeeded, 1);
+}
+
+#[tokio::test]
+async fn a_chunk_of_a_job_that_is_forgotten_makes_room_for_others() {
+    let rig = Rig::new().await;
+    let job = rig.ask(0, 3 * CHUNK).await;
+    for message in rig.queue.take() {
+        rig.handle(&message).await.unwrap();
+    }
+    let key = super::dynamo::item::header_key(&job.id);
+    let table = &rig.dynamo.tables.state;
+    rig.dynamo.client.delete_item().table_name(table).set_key(Some(key)).send().await.unwrap();
+    assert_eq!(rig.drain().await, 3);
+    assert!(rig.store.lane(&job.user).await.unwrap().lane.is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_is_just_done_has_not_lost_its_place_and_one_that_is_not_has() {
+    let rig = Rig::new().await;
+    let before = rig.ask(0, 4).await;
+    assert!(rig.dispatcher.has_lost_its_place(&before).await.unwrap());
+    rig.drain().await;
+    assert!(!rig.dispatcher.has_lost_its_place(&before).await.unwrap(), "it was read before it was done");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +43,12 @@ pub struct Workshop {
     pub missing: Mutex<BTreeSet<String>>,
     /// Sources at which the worker dies.
     pub deadly: Mutex<BTreeSet<String>>,
+    /// Sources of which a document is made, and then the worker dies.
+    pub deadly_once_made: Mutex<BTreeSet<String>>,
+    /// Sources that it was asked for, each time.
+    pub asked: Mutex<Vec<String>>,
+    /// How long it takes, in milliseconds.
+    pub takes: AtomicU64,
     /// Makes it fails at before it makes anything, whatever is wrong with the store.
     pub failures: AtomicUsize,
     /// Makes whose answer is lost.
@@ -96,6 +102,8 @@ impl Maker for Workshop {
     }
 
     async fn make(&self, order: &Order, record: &Record, _: &Sources) -> Result<String> {
+        self.asked.lock().unwrap().push(record.name.clone());
+        tokio::time::sleep(Duration::from_millis(self.takes.load(Ordering::Relaxed))).await;
         let now = self.at_work.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_at_work.fetch_max(now, Ordering::Relaxed);
         tokio::task::yield_now().await;
@@ -121,6 +129,9 @@ impl Maker for Workshop {
         if !self.has(order, name) {
             self.made.lock().unwrap().push((order.job.clone(), name.to_owned()));
         }
+        if self.deadly_once_made.lock().unwrap().contains(name) {
+            std::future::pending::<()>().await;
+        }
         if is_due(&self.lost) {
             return Err(Error::new(ErrorCode::OutcomeUnknown, "the answer is lost"));
         }
@@ -137,7 +148,7 @@ impl Maker for Workshop {
 }
 
 pub struct Rig {
-    _dynamo: Dynamo,
+    pub dynamo: Dynamo,
     pub clock: Arc<ManualClock>,
     pub queue: Arc<MemoryQueue<BulkMessage>>,
     pub workshop: Arc<Workshop>,
@@ -147,6 +158,7 @@ pub struct Rig {
     pub worker: ChunkWorker,
     pub sweeper: BulkSweeper,
     pub administrator: Principal,
+    pub directory: Arc<Directory>,
 }
 
 impl Rig {
@@ -170,7 +182,7 @@ impl Rig {
             store.clone(),
             workshop.clone(),
             dispatcher.clone(),
-            directory,
+            directory.clone(),
             time.clone(),
             LEASE,
         );
@@ -178,7 +190,7 @@ impl Rig {
         let bulk = BulkTransactions::new(store.clone(), |_, _| true, queue.clone(), time, chunk);
         let administrator = Principal::administrator().unwrap();
         Self {
-            _dynamo: dynamo,
+            dynamo,
             clock,
             queue,
             workshop,
@@ -188,7 +200,23 @@ impl Rig {
             worker,
             sweeper,
             administrator,
+            directory,
         }
+    }
+
+    /// A worker whose claims last for `lease`, and who looks people up in `directory`.
+    pub fn worker_with(&self, directory: Arc<Directory>, lease: SignedDuration) -> ChunkWorker {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        ChunkWorker::new(store, self.workshop.clone(), self.dispatcher.clone(), directory, clock, lease)
+    }
+
+    /// Takes a job of one chunk on; its chunk, with its message taken from the queue.
+    pub async fn chunk_of(&self, job: &Job) -> ChunkId {
+        for message in self.queue.take() {
+            self.handle(&message).await.unwrap();
+        }
+        assert_eq!(self.queue.take().len(), 1);
+        ChunkId { job: job.id.clone(), number: 0 }
     }
 
     /// Asks for invoices of the orders `from` to `to`.
@@ -207,9 +235,9 @@ impl Rig {
             BulkMessage::Job { job, .. } => {
                 self.dispatcher.advance(job, deadline).await.map(|()| Disposition::Done)
             }
-            BulkMessage::Chunk { job, number, .. } => {
+            BulkMessage::Chunk { job, number, user } => {
                 let chunk = ChunkId { job: job.clone(), number: *number };
-                let work = self.worker.work(&chunk, deadline);
+                let work = self.worker.work(&chunk, user, deadline);
                 tokio::time::timeout(Duration::from_millis(500), work)
                     .await
                     .unwrap_or_else(|_| Err(Error::internal("the worker died")))
