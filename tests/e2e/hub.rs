@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     aws::Aws,
     client::{Answer, Client},
+    dynamodb::Proxy,
     signing::{Headers, hex, sign},
     stack::Stack,
     wait::wait_for,
@@ -31,6 +32,7 @@ pub struct Hub {
     pub aws: Aws,
     client: Client,
     site: Option<Site>,
+    dynamodb: Option<Proxy>,
     /// Every key and signature that was sent: none of them may be in a log.
     sent: Mutex<BTreeSet<String>>,
 }
@@ -49,12 +51,22 @@ impl Hub {
     /// The hub on `stack`, its documents in the built-in store.
     pub fn new(stack: Stack) -> Self {
         let aws = Aws::new(stack.variables.clone());
-        Self { stack, aws, client: Client::new(), site: None, sent: Mutex::default() }
+        Self { stack, aws, client: Client::new(), site: None, dynamodb: None, sent: Mutex::default() }
     }
 
     /// The hub on `stack`, its documents on `site`.
     pub fn on(stack: Stack, site: Site) -> Self {
         Self { site: Some(site), ..Self::new(stack) }
+    }
+
+    /// The hub on `stack`, whose DynamoDB is behind `dynamodb`.
+    pub fn behind(stack: Stack, dynamodb: Proxy) -> Self {
+        Self { dynamodb: Some(dynamodb), ..Self::new(stack) }
+    }
+
+    /// What its DynamoDB is behind.
+    pub fn dynamodb(&self) -> &Proxy {
+        self.dynamodb.as_ref().expect("the trial is one of those with faults")
     }
 
     /// The ERPNext site that its documents live on.

@@ -3,12 +3,13 @@
 //! One process starts one stack, runs all trials on it and stops it, whatever happens. Trials that disturb the
 //! others (they kill workers, or restart everything) run after them, one by one. A trial that must not meet
 //! another's data has its own connector and its own DocType. Then comes a second stack, whose documents live on an
-//! ERPNext site: a server in this process that behaves as one, and fails as one when it is told to.
+//! ERPNext site: a server in this process that behaves as one, and fails as one when it is told to. A third one has its
+//! DynamoDB behind a proxy in this process, which fails as DynamoDB does.
 //!
 //! `cargo test --test e2e -- FILTER` runs some of them; the functions must be built (`cargo build --workspace`).
 //! Storms print their seed; `CAUSEWAY_TEST_SEED=n` sends one again, `CAUSEWAY_TEST_SEEDS=n` tries so many.
-//! Where a trial failed, what the functions logged is left below the target directory, in `tmp/e2e-functions.log` or
-//! `tmp/e2e-site-functions.log`.
+//! Where a trial failed, what the functions logged is left below the target directory, in `tmp/e2e-functions.log`,
+//! `tmp/e2e-site-functions.log` or `tmp/e2e-faults-functions.log`.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +22,7 @@
 mod aws;
 mod cases;
 mod client;
+mod dynamodb;
 mod hub;
 mod program;
 mod signing;
@@ -28,7 +30,13 @@ mod stack;
 mod wait;
 mod workers;
 
-use std::{fs, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use erpnext_site::{DocType, Site, SiteOptions};
 use libtest_mimic::{Arguments, Trial, run};
@@ -39,6 +47,7 @@ use crate::{
         Case,
         erpnext::{NAMED, NUMBERED},
     },
+    dynamodb::Proxy,
     hub::Hub,
     stack::{Kind, Stack},
 };
@@ -51,6 +60,7 @@ fn main() -> ExitCode {
     let built_in = || Stack::start(Kind::default()).map(Hub::new);
     let mut failed = try_out(&arguments, built_in, cases::calm(), cases::disturbing());
     failed |= try_out(&arguments, on_a_site, cases::on_a_site(), cases::disturbing_on_a_site());
+    failed |= try_out(&arguments, with_faults, Vec::new(), cases::with_faults());
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
@@ -88,14 +98,14 @@ fn try_out(
 fn on_a_site() -> Result<Hub, String> {
     let numbered = SiteOptions::default().with(DocType::series(NUMBERED, "STORM-.#####"));
     let options = NAMED.iter().fold(numbered, |options, name| options.with(DocType::prompt(name)));
-    let options = options.prepared(NAMED).prepared([NUMBERED, "Sales Order"]);
+    let options = options.prepared(NAMED).prepared([NUMBERED, "Sales Order", "Sales Invoice"]);
     let site = Site::start(options).map_err(|error| error.to_string())?;
     let user = erpnext_site::hub();
     let environment =
         vec![("ERPNEXT_URL", site.url()), ("ERPNEXT_KEY", user.key), ("ERPNEXT_SECRET", user.secret)];
     // A call takes longer than a transaction, and a worker makes many at a time.
     let parameters = vec!["EventWorkerTimeoutSeconds=4".to_owned()];
-    let stack = Stack::start(Kind { name: "-site", parameters, environment })?;
+    let stack = Stack::start(Kind { name: "-site", parameters, environment, ..Kind::default() })?;
     let hub = Hub::on(stack, site);
     // Before anything is called, since instances remember it for a minute: a timeout that leaves time for another try,
     // and an outage that is over within a trial.
@@ -108,6 +118,20 @@ fn on_a_site() -> Result<Hub, String> {
         "rate": { "initial_per_second": 500, "maximum_per_second": 1_000 },
     } }));
     Ok(hub)
+}
+
+/// A hub whose DynamoDB fails when it is told to.
+fn with_faults() -> Result<Hub, String> {
+    let port = free_port().map_err(|error| error.to_string())?;
+    let proxy = Proxy::start(port).map_err(|error| error.to_string())?;
+    let environment = vec![("CAUSEWAY_DYNAMODB_URL", proxy.url())];
+    let stack = Stack::start(Kind { name: "-faults", port: Some(port), environment, ..Kind::default() })?;
+    Ok(Hub::behind(stack, proxy))
+}
+
+/// A port that nothing uses at the moment.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Whether the filters on the command line let a trial through, as libtest-mimic reads them.

@@ -49,6 +49,8 @@ pub struct Stack {
 pub struct Kind {
     /// Tells its directory from those of other stacks of this process.
     pub name: &'static str,
+    /// The port of its AWS, where somebody has to know it before it starts.
+    pub port: Option<u16>,
     /// Parameters of the template, `NAME=VALUE`, over the usual ones.
     pub parameters: Vec<String>,
     /// Variables that its commands find in their environment.
@@ -67,7 +69,7 @@ impl Variables {
 }
 
 impl Stack {
-    /// Starts a stack on a free port, in a new directory below cargo's target directory.
+    /// Starts a stack on a free port unless its kind names one, in a new directory below cargo's target directory.
     pub fn start(kind: Kind) -> Result<Self, String> {
         let python = repository().join(".venv/bin/python");
         if !python.is_file() {
@@ -78,7 +80,7 @@ impl Stack {
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}{}", std::process::id(), kind.name));
         let guardian = Some(guard(&root)?);
         let mut stack = Self { root, binaries, guardian, kind, variables: Variables::default() };
-        stack.up("0")?;
+        stack.up(&stack.kind.port.unwrap_or(0).to_string())?;
         Ok(stack)
     }
 

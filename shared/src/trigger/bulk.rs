@@ -1,6 +1,6 @@
 //! The bulk queue and its schedule: what starts the bulk worker.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::{
     calls,
-    queue::{Task, Trigger, deadline, failure},
+    queue::{Task, Trigger, deadline, failure, receives},
 };
 use crate::{
     Error, Result,
@@ -18,6 +18,13 @@ use crate::{
     outbound::{CallLog, Origin},
     queue::{Queue, Travels},
 };
+
+/// A message comes back this long after an error, times its receipts: most errors pass in seconds, long before it would
+/// be visible again by itself.
+const AFTER_ERROR: Duration = Duration::from_secs(10);
+/// The most receipts that make its wait longer: within the hundred that a message has, an outage may last an hour and a
+/// half. Then the sweep has the job go on.
+const LONGEST_AFTER: u32 = 6;
 
 /// The bulk worker behind its triggers.
 pub struct BulkFunction {
@@ -81,20 +88,20 @@ impl BulkFunction {
                 return true;
             }
         };
-        match self.act(&message_read, deadline).await {
-            Ok(Disposition::Done) => true,
-            Ok(Disposition::Again(wait)) => {
-                let receipt = message.receipt_handle.unwrap_or_default();
-                if let Err(error) = self.queue.hide(&receipt, wait).await {
-                    warn!(error = ?error, "its wait could not be set");
-                }
-                false
-            }
+        let wait = match self.act(&message_read, deadline).await {
+            Ok(Disposition::Done) => return true,
+            Ok(Disposition::Again(wait)) => wait,
             Err(error) => {
-                warn!(error = ?error, "a message comes back");
-                false
+                let wait = AFTER_ERROR * receives(&message.attributes).clamp(1, LONGEST_AFTER);
+                warn!(error = ?error, ?wait, "a message comes back");
+                wait
             }
+        };
+        let receipt = message.receipt_handle.unwrap_or_default();
+        if let Err(error) = self.queue.hide(&receipt, wait).await {
+            warn!(error = ?error, "its wait could not be set");
         }
+        false
     }
 
     async fn act(&self, message: &BulkMessage, deadline: Instant) -> Result<Disposition> {

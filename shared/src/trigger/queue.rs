@@ -1,6 +1,6 @@
 //! SQS batches and the schedule: what starts the event worker.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::{SignedDuration, Timestamp};
@@ -96,15 +96,19 @@ impl WorkerFunction {
     }
 
     fn received(&self, message: SqsMessage) -> Result<Received> {
-        let receives = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
         Ok(Received {
+            receives: receives(&message.attributes),
             message_id: message.message_id.ok_or_else(|| Error::internal("an SQS message without an id"))?,
             receipt: message.receipt_handle.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
-            receives: receives.unwrap_or(1),
             dead_letter: message.event_source_arn.as_deref() == Some(self.dead_letter_arn.as_str()),
         })
     }
+}
+
+/// How often a message was received, by its attributes.
+pub(super) fn receives(attributes: &HashMap<String, String>) -> u32 {
+    attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
 pub(super) fn failure(id: String) -> BatchItemFailure {

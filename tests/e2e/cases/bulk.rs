@@ -79,6 +79,12 @@ pub fn wait_until_over(hub: &Hub, id: &str) -> Value {
     })
 }
 
+/// Sends the message of a chunk once more, as SQS may: of any, also of one that is done or was never there.
+pub fn send_again(hub: &Hub, id: &str, number: u32) {
+    let message = json!({ "type": "bulk.chunk.v1", "job": id, "number": number, "user": "Administrator" });
+    hub.aws.send_to_bulk_queue(&message.to_string());
+}
+
 /// All records of a job that stand so.
 pub fn records(hub: &Hub, id: &str, status: &str) -> Vec<Value> {
     hub.all(&format!("/v2/bulk-transactions/{id}/records?status={status}"), 500)

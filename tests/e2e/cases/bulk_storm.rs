@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     Case,
-    bulk::{ask, has_one_invoice_each, make_orders, wait_until_over},
+    bulk::{ask, has_one_invoice_each, make_orders, send_again, wait_until_over},
     storm::{number, seed, while_workers_die},
 };
 use crate::{hub::Hub, wait::wait_for, workers};
@@ -45,11 +45,7 @@ fn each_order_has_one_invoice_however_many_workers_are_killed(hub: &Hub, name: &
         let id = ask(hub, &names);
         for _ in 0..30 {
             thread::sleep(Duration::from_millis(random.u64(20..250)));
-            let chunk = random.u32(0..10);
-            // As SQS may: any message again, also those that are done.
-            let message =
-                json!({ "type": "bulk.chunk.v1", "job": id, "number": chunk, "user": "Administrator" });
-            hub.aws.send_to_bulk_queue(&message.to_string());
+            send_again(hub, &id, random.u32(0..10));
         }
         id
     });

@@ -52,7 +52,7 @@ fn answers_that_are_too_large_or_nonsense_leave_one_document_and_a_clear_log(hub
 }
 
 /// The health of the site, as the API shows it.
-fn health(hub: &Hub) -> Value {
+pub fn health(hub: &Hub) -> Value {
     hub.api("GET", "/v2/connectors/erpnext/health", None).data(200).clone()
 }
 

@@ -3,11 +3,13 @@
 mod access;
 mod api;
 mod bulk;
+mod bulk_faults;
 mod bulk_storm;
 mod clients;
 mod crash;
 mod documents;
 pub mod erpnext;
+mod erpnext_bulk;
 mod erpnext_outage;
 mod erpnext_storm;
 mod examples;
@@ -96,5 +98,10 @@ pub fn on_a_site() -> Vec<Case> {
 
 /// The same, one by one: they have the site fail, or kill workers.
 pub fn disturbing_on_a_site() -> Vec<Case> {
-    [erpnext_outage::cases(), erpnext_storm::cases()].into_iter().flatten().collect()
+    [erpnext_outage::cases(), erpnext_storm::cases(), erpnext_bulk::cases()].into_iter().flatten().collect()
+}
+
+/// Trials on the stack whose DynamoDB fails, one by one.
+pub fn with_faults() -> Vec<Case> {
+    bulk_faults::cases()
 }

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
+    error::SdkError,
+    operation::update_item::UpdateItemError,
     types::{
         AttributeValue, Put, TransactWriteItem, Update,
         builders::{PutBuilder, UpdateBuilder},
@@ -36,7 +38,7 @@ use crate::{
 
 /// How long after its creation a job is looked at, whose message was perhaps never sent.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_mins(1);
-/// How often a transaction that met another one is tried.
+/// How often a write that met a transaction is tried.
 const MAX_TRIES: usize = 8;
 
 /// Jobs in DynamoDB.
@@ -56,13 +58,19 @@ impl DynamoBulk {
         Ok(get.send().await.map_err(failed)?.item)
     }
 
-    /// An update; `None` if its condition does not hold.
+    /// An update; `None` if its condition does not hold. One that met a transaction is tried again.
     async fn update(&self, update: Update) -> Result<Option<()>> {
-        match alone(&self.client, update).send().await {
-            Ok(_) => Ok(Some(())),
-            Err(error) if update_refused(&error) => Ok(None),
-            Err(error) => Err(failed(error)),
+        for attempt in 1.. {
+            let Err(error) = alone(&self.client, update.clone()).send().await else { return Ok(Some(())) };
+            if update_refused(&error) {
+                return Ok(None);
+            }
+            if attempt == MAX_TRIES || !met_a_transaction(&error) {
+                return Err(failed(error));
+            }
+            wait_a_moment(attempt).await;
         }
+        Err(Error::internal("a loop without an end ended"))
     }
 
     /// A change of a header.
@@ -94,9 +102,7 @@ impl DynamoBulk {
                 let detail = format!("the transaction was cancelled: {}", codes.join(", "));
                 return Err(Error::unavailable("DynamoDB", detail));
             }
-            // Chunks of a job that end at the same time all count in its header.
-            let longest = 10 << attempt.min(6);
-            tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(1..=longest))).await;
+            wait_a_moment(attempt).await;
         }
         Err(Error::internal("a loop without an end ended"))
     }
@@ -126,6 +132,18 @@ impl DynamoBulk {
             }
         }
     }
+}
+
+/// Before a write that met a transaction is tried for the next time: chunks of a job that end at the same time all count
+/// in its header, and people change it meanwhile.
+async fn wait_a_moment(attempt: usize) {
+    let longest = 10 << attempt.min(6);
+    tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(1..=longest))).await;
+}
+
+/// Whether a transaction was at work on the item.
+fn met_a_transaction(error: &SdkError<UpdateItemError>) -> bool {
+    matches!(error.as_service_error(), Some(UpdateItemError::TransactionConflictException(_)))
 }
 
 #[async_trait]
