@@ -21,8 +21,8 @@ pub struct LostAnswers(Mutex<Next>);
 enum Next {
     #[default]
     None,
-    /// That to the first request with this in its body.
-    With(String),
+    /// That to a request with this in its body, after so many others.
+    With(String, u32),
     /// That which is on its way.
     This,
 }
@@ -43,8 +43,13 @@ impl Intercept for Losing {
     ) -> Result<(), BoxError> {
         let body = context.request().body().bytes().unwrap_or_default();
         let mut next = self.0.0.lock().unwrap();
-        if matches!(&*next, Next::With(marker) if String::from_utf8_lossy(body).contains(marker.as_str())) {
-            *next = Next::This;
+        if let Next::With(marker, others) = &mut *next
+            && String::from_utf8_lossy(body).contains(marker.as_str())
+        {
+            match others.checked_sub(1) {
+                Some(less) => *others = less,
+                None => *next = Next::This,
+            }
         }
         Ok(())
     }
@@ -72,9 +77,9 @@ impl LostAnswers {
         (Client::from_conf(config), lost)
     }
 
-    /// Loses the answer to the next request with `marker` in its body.
-    pub fn lose(&self, marker: &str) {
-        *self.0.lock().unwrap() = Next::With(marker.to_owned());
+    /// Loses the answer to a request with `marker` in its body, after `others` that have it too.
+    pub fn lose(&self, marker: &str, others: u32) {
+        *self.0.lock().unwrap() = Next::With(marker.to_owned(), others);
     }
 
     /// Whether none is to be lost any more.
