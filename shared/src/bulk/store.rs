@@ -120,8 +120,8 @@ pub trait BulkStore: Send + Sync {
     async fn failures(&self, job: &str, after: Option<(u32, u32)>, limit: usize)
     -> Result<Vec<FailedRecord>>;
 
-    /// The failures of these attempts, in no order; those that failed only.
-    async fn failures_of(&self, job: &str, records: &[Record]) -> Result<Vec<FailedRecord>>;
+    /// The failures of these attempts (record and attempt), in no order; those that failed only.
+    async fn failures_of(&self, job: &str, attempts: &[(u32, u32)]) -> Result<Vec<FailedRecord>>;
 
     /// Asks for a retry of what failed in `job`, from which on it is kept as long as a new one; `false` if one is asked for
     /// already, or it was cancelled since it was read. A cancellation that it was read with, which came too late to cancel

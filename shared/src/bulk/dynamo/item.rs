@@ -55,8 +55,8 @@ pub fn failure_place(index: u32, attempt: u32) -> String {
     format!("{FAILURES}{index:06}#{attempt}")
 }
 
-pub fn failure_key(job: &str, record: &Record) -> Item {
-    key(job, failure_place(record.index, record.attempt))
+pub fn failure_key(job: &str, index: u32, attempt: u32) -> Item {
+    key(job, failure_place(index, attempt))
 }
 
 pub fn note_key(key: &str) -> Item {
@@ -195,7 +195,7 @@ pub fn chunk_of(item: &Item) -> Result<Chunk> {
 /// A failed attempt of the job that was created at `created_at`.
 pub fn failure(job: &str, failed: &FailedRecord, expires_at: AttributeValue) -> Result<Item> {
     let FailedRecord { record, at, failure, retryable, retried } = failed;
-    let mut item = failure_key(job, record);
+    let mut item = failure_key(job, record.index, record.attempt);
     item.extend([
         ("body".to_owned(), body(&json(record)?)?),
         ("at".to_owned(), time(*at)),

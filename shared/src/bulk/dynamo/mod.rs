@@ -290,8 +290,8 @@ impl BulkStore for DynamoBulk {
         items.iter().map(item::failure_of).collect()
     }
 
-    async fn failures_of(&self, job: &str, records: &[Record]) -> Result<Vec<FailedRecord>> {
-        let keys = records.iter().map(|record| item::failure_key(job, record)).collect();
+    async fn failures_of(&self, job: &str, attempts: &[(u32, u32)]) -> Result<Vec<FailedRecord>> {
+        let keys = attempts.iter().map(|(index, attempt)| item::failure_key(job, *index, *attempt)).collect();
         let items = batch_get(&self.client, &self.table, keys, Consistency::Strong).await?;
         items.iter().map(item::failure_of).collect()
     }

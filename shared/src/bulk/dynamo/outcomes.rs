@@ -85,7 +85,7 @@ impl DynamoBulk {
         for failed in failed {
             let update = Update::builder()
                 .table_name(&self.table)
-                .set_key(Some(item::failure_key(&job.id, &failed.record)))
+                .set_key(Some(item::failure_key(&job.id, failed.record.index, failed.record.attempt)))
                 .update_expression("SET retried = :yes")
                 .condition_expression("retried = :no")
                 .expression_attribute_values(":yes", AttributeValue::Bool(true))

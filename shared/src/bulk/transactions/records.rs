@@ -1,20 +1,24 @@
 //! What callers see of a job's records: a line an attempt, in pages.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::BulkTransactions;
 use crate::{
     Result,
-    bulk::{Chunk, FailedRecord, Job, Outcome, Record},
+    bulk::{Chunk, FailedRecord, Job, Outcome},
     documents::Page,
     dynamo::{cursor, position},
 };
 
-/// The most chunks that a page of records reads.
-const MAX_CHUNKS: usize = 50;
+/// Chunks read at a time.
+const CHUNKS: usize = 10;
+/// The most such readings of a page, and how long they may take: a page that is not full by then is partial.
+const MAX_CHUNK_PAGES: usize = 10;
+const READS_FOR: Duration = Duration::from_secs(5);
 /// Failed attempts read at a time.
 const FAILURES: usize = 500;
 /// The most such readings of a page.
@@ -72,31 +76,36 @@ impl BulkTransactions {
             Some(text) => position(text)?,
             None => (0, 0),
         };
-        let mut lines = Vec::with_capacity(query.limit);
-        for _ in 0..MAX_CHUNKS {
-            let Some(chunk) = self.store.chunks(&job.id, number, 1).await?.pop() else {
-                return Ok(Page { items: lines, next: None, partial: false });
-            };
-            // Of which failures nothing is to be shown, nothing is read.
-            let shows_failures = query.status.is_none();
-            let of_chunk = self.lines(job, &chunk, shows_failures).await?;
-            for line in of_chunk.into_iter().skip(place) {
-                if lines.len() == query.limit {
-                    return Ok(Page {
-                        items: lines,
-                        next: Some(cursor(&(chunk.number, place))?),
-                        partial: false,
-                    });
-                }
-                place += 1;
-                if query.status.is_none_or(|status| status == line.status) {
-                    lines.push(line);
-                }
-            }
-            (number, place) = (chunk.number + 1, 0);
+        let mut page = Page { items: Vec::with_capacity(query.limit), next: None, partial: false };
+        if none_stands_so(job, query.status) {
+            return Ok(page);
         }
-        let next = (number < job.chunks).then(|| cursor(&(number, 0))).transpose()?;
-        Ok(Page { partial: next.is_some(), items: lines, next })
+        let begun = Instant::now();
+        for _ in 0..MAX_CHUNK_PAGES {
+            if begun.elapsed() > READS_FOR {
+                break;
+            }
+            let chunks = self.store.chunks(&job.id, number, CHUNKS).await?;
+            for chunk in &chunks {
+                for line in lines(chunk).skip(place) {
+                    if page.items.len() == query.limit {
+                        page.next = Some(cursor(&(chunk.number, place))?);
+                        return self.explained(job, page).await;
+                    }
+                    place += 1;
+                    if query.status.is_none_or(|status| status == line.status) {
+                        page.items.push(line);
+                    }
+                }
+                (number, place) = (chunk.number + 1, 0);
+            }
+            if chunks.len() < CHUNKS {
+                return self.explained(job, page).await;
+            }
+        }
+        page.next = Some(cursor(&(number, place))?);
+        page.partial = true;
+        self.explained(job, page).await
     }
 
     async fn failed_records(&self, job: &Job, query: &RecordQuery) -> Result<Page<RecordLine>> {
@@ -122,32 +131,47 @@ impl BulkTransactions {
         Ok(Page { items: lines, next: Some(cursor(&after)?), partial: true })
     }
 
-    /// A line for each record of `chunk`, with why they failed if that is to be shown.
-    async fn lines(&self, job: &Job, chunk: &Chunk, shows_failures: bool) -> Result<Vec<RecordLine>> {
-        let outcome_of = |place: usize| chunk.outcomes.as_ref().and_then(|outcomes| outcomes.get(place));
-        let mut failed: Vec<Record> = Vec::new();
-        for (place, record) in chunk.records.iter().enumerate() {
-            if shows_failures && outcome_of(place) == Some(&Outcome::Failed) {
-                failed.push(record.clone());
-            }
+    /// The page with why records failed, read for those that it shows.
+    async fn explained(&self, job: &Job, mut page: Page<RecordLine>) -> Result<Page<RecordLine>> {
+        let failed = page.items.iter().filter(|line| line.status == RecordStatus::Failed);
+        let places: Vec<(u32, u32)> = failed.map(|line| (line.index, line.attempt)).collect();
+        if places.is_empty() {
+            return Ok(page);
         }
-        let mut failures: HashMap<u32, FailedRecord> = HashMap::new();
-        if !failed.is_empty() {
-            let found = self.store.failures_of(&job.id, &failed).await?;
-            failures.extend(found.into_iter().map(|failed| (failed.record.index, failed)));
+        let found = self.store.failures_of(&job.id, &places).await?;
+        let mut failures: HashMap<(u32, u32), FailedRecord> =
+            found.into_iter().map(|failed| ((failed.record.index, failed.record.attempt), failed)).collect();
+        for line in &mut page.items {
+            line.failed = failures.remove(&(line.index, line.attempt));
         }
-        let line = |(place, record): (usize, &Record)| {
-            let (status, target) = match outcome_of(place) {
-                None => (RecordStatus::Pending, None),
-                Some(Outcome::Succeeded(target)) => (RecordStatus::Succeeded, Some(target.clone())),
-                Some(Outcome::Cancelled) => (RecordStatus::Cancelled, None),
-                Some(Outcome::Failed) => (RecordStatus::Failed, None),
-            };
-            let (index, name, attempt) = (record.index, record.name.clone(), record.attempt);
-            RecordLine { index, name, status, target, attempt, failed: failures.remove(&index) }
-        };
-        Ok(chunk.records.iter().enumerate().map(line).collect())
+        Ok(page)
     }
+}
+
+/// Whether no record of `job` stands so, by its counts: then none is looked for. What failed is counted without what is
+/// tried again.
+fn none_stands_so(job: &Job, status: Option<RecordStatus>) -> bool {
+    match status {
+        None | Some(RecordStatus::Failed) => false,
+        Some(RecordStatus::Pending) => job.pending() == 0,
+        Some(RecordStatus::Succeeded) => job.done.succeeded == 0,
+        Some(RecordStatus::Cancelled) => job.done.cancelled == 0,
+    }
+}
+
+/// A line for each record of `chunk`, without why it failed.
+fn lines(chunk: &Chunk) -> impl Iterator<Item = RecordLine> + '_ {
+    chunk.records.iter().enumerate().map(|(place, record)| {
+        let outcome = chunk.outcomes.as_ref().and_then(|outcomes| outcomes.get(place));
+        let (status, target) = match outcome {
+            None => (RecordStatus::Pending, None),
+            Some(Outcome::Succeeded(target)) => (RecordStatus::Succeeded, Some(target.clone())),
+            Some(Outcome::Cancelled) => (RecordStatus::Cancelled, None),
+            Some(Outcome::Failed) => (RecordStatus::Failed, None),
+        };
+        let (index, name, attempt) = (record.index, record.name.clone(), record.attempt);
+        RecordLine { index, name, status, target, attempt, failed: None }
+    })
 }
 
 fn failed_line(failed: FailedRecord) -> RecordLine {
