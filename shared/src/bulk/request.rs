@@ -1,6 +1,6 @@
 //! What a caller asks for, checked: DocTypes, names, sizes. Pure.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, hash_map::Entry};
 
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ impl BulkRequest {
             Value::Array(list) => list,
             Value::String(text) => {
                 parsed = serde_json::from_str::<Vec<Value>>(text)
-                    .map_err(|error| invalid(format!("is text, and not the JSON of an array: {error}")))?;
+                    .map_err(|_| invalid("is text, which must be the JSON of an array of names"))?;
                 &parsed
             }
             _ => return Err(invalid("must be an array of names, or of objects with a name")),
@@ -56,26 +56,9 @@ impl BulkRequest {
                 return Err(Error::new(ErrorCode::BodyTooLarge, detail));
             }
         }
-        let (mut kept, mut faults, mut seen) = (Vec::with_capacity(list.len()), Vec::new(), HashSet::new());
-        for (place, value) in list.iter().enumerate() {
-            match entry(value, place) {
-                Ok((name, args)) => {
-                    if seen.insert(name.clone()) {
-                        let index = u32::try_from(kept.len()).map_err(Error::internal)?;
-                        kept.push(Record { index, name, args, attempt: 1 });
-                    }
-                }
-                Err(fault) => faults.push(fault),
-            }
-            if faults.len() == MAX_FAULTS {
-                break;
-            }
-        }
-        if !faults.is_empty() {
-            return Err(Error::fields(faults));
-        }
-        let folded = (list.len() - kept.len()) as u64;
-        Ok(Self { from, to, records: kept, folded })
+        let records = once_each(list)?;
+        let folded = (list.len() - records.len()) as u64;
+        Ok(Self { from, to, records, folded })
     }
 
     /// The records in chunks of `size`, at most [`MAX_CHUNK`].
@@ -90,19 +73,47 @@ impl BulkRequest {
     }
 }
 
+/// Each source once. One that is named again must be named with the same arguments: which of them are meant nobody can
+/// tell.
+fn once_each(list: &[Value]) -> Result<Vec<Record>> {
+    let mut kept: Vec<Record> = Vec::with_capacity(list.len());
+    let (mut faults, mut indexes) = (Vec::new(), HashMap::new());
+    for (place, value) in list.iter().enumerate() {
+        match entry(value, place) {
+            Ok((name, args)) => match indexes.entry(name) {
+                Entry::Vacant(new) => {
+                    let index = u32::try_from(kept.len()).map_err(Error::internal)?;
+                    kept.push(Record { index, name: new.key().clone(), args, attempt: 1 });
+                    new.insert(kept.len() - 1);
+                }
+                Entry::Occupied(known) if kept[*known.get()].args == args => {}
+                Entry::Occupied(known) => {
+                    let detail = format!("{:?} was named before with other args", known.key());
+                    faults.push(fault(place, "/args", detail));
+                }
+            },
+            Err(fault) => faults.push(fault),
+        }
+        if faults.len() == MAX_FAULTS {
+            break;
+        }
+    }
+    if faults.is_empty() { Ok(kept) } else { Err(Error::fields(faults)) }
+}
+
+fn fault(place: usize, field: &str, detail: String) -> FieldError {
+    FieldError { field: format!("/records/{place}{field}"), code: "invalid", detail }
+}
+
 /// The name and the arguments of the entry at `place`.
 fn entry(value: &Value, place: usize) -> Result<(String, Fields), FieldError> {
-    let fault = |field: &str, detail: String| FieldError {
-        field: format!("/records/{place}{field}"),
-        code: "invalid",
-        detail,
-    };
+    let fault = |field: &str, detail: String| fault(place, field, detail);
     let (name, args) = match value {
         Value::String(name) => (name.as_str(), None),
         Value::Object(entry) => {
             let unknown = entry.keys().find(|key| !matches!(key.as_str(), "name" | "args"));
             if let Some(key) = unknown {
-                return Err(fault("", format!("has a field {key:?}; it may have name and args")));
+                return Err(fault(&format!("/{key}"), "a record has a name, and args".to_owned()));
             }
             match entry.get("name") {
                 Some(Value::String(name)) => (name.as_str(), entry.get("args")),
@@ -159,6 +170,10 @@ mod tests {
     fn what_is_named_twice_is_done_once_and_counted() {
         let request = read(&json!(["A", "B", "A", "A"])).unwrap();
         assert_eq!((request.records.len(), request.folded), (2, 2));
+        let row = |row: &str| json!({ "name": "A", "args": { "filtered_children": [row] } });
+        assert_eq!(read(&json!([row("1"), row("1")])).unwrap().folded, 1);
+        let error = read(&json!([row("1"), "B", row("2")])).unwrap_err();
+        assert_eq!(error.field_errors()[0].field, "/records/2/args", "one of them would be forgotten");
     }
 
     #[test]
@@ -172,7 +187,7 @@ mod tests {
         }
         assert_eq!(
             fields(json!(["", 7, { "args": {} }, { "name": "A", "args": 1 }, { "name": "B", "x": 1 }, "C"])),
-            ["/records/0/name", "/records/1", "/records/2/name", "/records/3/args", "/records/4"]
+            ["/records/0/name", "/records/1", "/records/2/name", "/records/3/args", "/records/4/x"]
         );
         assert_eq!(fields(json!(vec![0; 5_000])).len(), MAX_FAULTS);
     }
