@@ -1,5 +1,6 @@
 //! For unit tests: DynamoDB in the process, and ports in memory that can be told to fail.
 
+pub mod lost;
 pub mod meter;
 
 use std::{

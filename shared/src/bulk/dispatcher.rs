@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{BulkMessage, BulkStore, ChunkId, FailedRecord, Job, Lane, MAX_ATTEMPTS, MAX_CHUNK};
+use super::{BulkMessage, BulkStore, ChunkId, FailedRecord, Job, Lane, MAX_ATTEMPTS, MAX_CHUNK, SeenLane};
 use crate::{Error, Result, clock::Clock, queue::Queue};
 
 /// How often a lane that others change at the same time is tried.
@@ -111,19 +111,28 @@ impl Dispatcher {
 
     /// Changes the lane of `user`, and sends what takes off by that.
     async fn change_lane(&self, user: &str, change: impl Fn(&mut Lane)) -> Result<()> {
+        let mut tried: Option<(SeenLane, Vec<ChunkId>, Result<bool>)> = None;
         for attempt in 0..MAX_TRIES {
             if attempt > 0 {
                 tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(1..=LONGEST_WAIT))).await;
             }
             let mut seen = self.store.lane(user).await?;
+            if let Some((written, sent, answer)) = tried.take() {
+                // It was written, and the answer was lost. Who sends nothing now leaves it to the chunks' time.
+                if seen.version == written.version + 1 && seen.lane == written.lane {
+                    return self.send(user, sent).await;
+                }
+                answer?;
+            }
             let before = seen.lane.clone();
             change(&mut seen.lane);
             let sent = seen.lane.take_off(self.clock.now(), self.pace.window, self.pace.patience);
             if seen.lane == before {
                 return Ok(());
             }
-            if self.store.keep_lane(user, &seen).await? {
-                return self.send(user, sent).await;
+            match self.store.keep_lane(user, &seen).await {
+                Ok(true) => return self.send(user, sent).await,
+                answer => tried = Some((seen, sent, answer)),
             }
         }
         Err(Error::unavailable("DynamoDB", "the lane changes all the time"))

@@ -3,6 +3,7 @@
 mod chaos;
 mod cost;
 mod given_back;
+mod lost;
 mod retried;
 mod rig;
 

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::super::{
     BulkMessage, BulkRequest, BulkStore, BulkSweeper, BulkTransactions, ChunkId, ChunkWorker, Dispatcher,
@@ -57,6 +57,8 @@ pub struct Workshop {
     pub down: AtomicBool,
     /// How many makes are let through before the worker dies, 0: all.
     pub dies_after: AtomicUsize,
+    /// Tells that a worker dies.
+    pub died: Notify,
     /// How many are at work now, and were at most.
     pub at_work: AtomicUsize,
     pub most_at_work: AtomicUsize,
@@ -84,6 +86,12 @@ impl Workshop {
 
     fn target(source: &str) -> String {
         format!("INV-{source}")
+    }
+
+    /// Its worker dies of it: a process that dies answers nothing more.
+    async fn die(&self) {
+        self.died.notify_waiters();
+        std::future::pending::<()>().await;
     }
 
     fn has(&self, order: &Order, source: &str) -> bool {
@@ -117,8 +125,7 @@ impl Maker for Workshop {
         }
         let name = record.name.as_str();
         if self.deadly.lock().unwrap().contains(name) {
-            // A process that dies answers nothing more.
-            std::future::pending::<()>().await;
+            self.die().await;
         }
         if self.missing.lock().unwrap().contains(name) {
             return Err(Error::new(
@@ -130,14 +137,14 @@ impl Maker for Workshop {
             self.made.lock().unwrap().push((order.job.clone(), name.to_owned()));
         }
         if self.deadly_once_made.lock().unwrap().contains(name) {
-            std::future::pending::<()>().await;
+            self.die().await;
         }
         if is_due(&self.lost) {
             return Err(Error::new(ErrorCode::OutcomeUnknown, "the answer is lost"));
         }
         if self.dies_after.load(Ordering::Relaxed) > 0 && self.dies_after.fetch_sub(1, Ordering::Relaxed) == 1
         {
-            std::future::pending::<()>().await;
+            self.die().await;
         }
         Ok(Self::target(name))
     }
@@ -237,10 +244,11 @@ impl Rig {
             }
             BulkMessage::Chunk { job, number, user } => {
                 let chunk = ChunkId { job: job.clone(), number: *number };
-                let work = self.worker.work(&chunk, user, deadline);
-                tokio::time::timeout(Duration::from_millis(500), work)
-                    .await
-                    .unwrap_or_else(|_| Err(Error::internal("the worker died")))
+                let died = self.workshop.died.notified();
+                tokio::select! {
+                    disposition = self.worker.work(&chunk, user, deadline) => disposition,
+                    () = died => Err(Error::internal("the worker died")),
+                }
             }
         }
     }
