@@ -118,7 +118,8 @@ impl Dispatcher {
             }
             let mut seen = self.store.lane(user).await?;
             if let Some((written, sent, answer)) = tried.take() {
-                // It was written, and the answer was lost. Who sends nothing now leaves it to the chunks' time.
+                // It was written, and the answer was lost. If nothing were sent now, these chunks would wait until they
+                // are due again.
                 if seen.version == written.version + 1 && seen.lane == written.lane {
                     return self.send(user, sent).await;
                 }
