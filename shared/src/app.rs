@@ -25,8 +25,8 @@ use crate::{
     cache::{Cache, dynamo::DynamoCache},
     clock::{Clock, SystemClock},
     config::{
-        ApiConfig, BulkConfig, DocumentEventsConfig, Environment, IngestConfig, OutboundConfig, Tables,
-        WorkerConfig,
+        ApiConfig, BulkConfig, BulkPace, DocumentEventsConfig, Environment, IngestConfig, OutboundConfig,
+        Tables, WorkerConfig,
     },
     connectors::{ConnectorCache, ConnectorRepository},
     documents::{DocumentKey, DocumentStore, dynamo::DynamoDocuments},
@@ -220,8 +220,9 @@ pub async fn bulk_worker() -> Result<BulkFunction> {
     let bulk_queue = SqsQueue::new(aws_sdk_sqs::Client::new(&aws), &config.bulk_queue_url);
     let queue: Arc<dyn Queue<BulkMessage>> = Arc::new(bulk_queue);
     let store: Arc<dyn BulkStore> = Arc::new(DynamoBulk::new(dynamo, &config.tables));
-    let maker = maker(&home, config.pace.records_at_once, &clock);
-    let pace = Pace { window: config.pace.chunks_per_user, patience: again_after(config.visibility) };
+    let BulkPace { chunks_per_user: window, chunk_size, records_at_once } = config.pace;
+    let maker = maker(&home, records_at_once, &clock);
+    let pace = Pace { window, patience: again_after(config.visibility), chunk_size };
     let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::clone(&queue), Arc::clone(&clock), pace);
     let lease = SignedDuration::try_from(config.lease).unwrap_or(SignedDuration::from_secs(45));
     let sweeper = BulkSweeper::new(Arc::clone(&store), dispatcher.clone(), Arc::clone(&clock));

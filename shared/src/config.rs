@@ -45,6 +45,10 @@ impl<'a> Environment<'a> {
         })
     }
 
+    fn bulk_chunk_size(&self) -> Result<usize> {
+        self.number("BULK_CHUNK_SIZE", 1..=MAX_CHUNK, DEFAULT_CHUNK)
+    }
+
     fn switch(&self, name: &str, default: bool) -> Result<bool> {
         match (self.0)(name).as_deref() {
             None | Some("") => Ok(default),
@@ -144,6 +148,8 @@ pub struct BulkConfig {
 pub struct BulkPace {
     /// The most chunks of a user in flight.
     pub chunks_per_user: usize,
+    /// How many records of a retry are worked on together.
+    pub chunk_size: usize,
     /// The most records of a chunk worked on at a time; `None`: what suits the store.
     pub records_at_once: Option<usize>,
 }
@@ -243,6 +249,7 @@ impl BulkConfig {
             visibility: env.seconds("BULK_VISIBILITY_SECONDS", 180)?,
             pace: BulkPace {
                 chunks_per_user: env.number("BULK_CHUNKS_PER_USER", 1..=100, 4)?,
+                chunk_size: env.bulk_chunk_size()?,
                 records_at_once: (at_once > 0).then_some(at_once),
             },
             outbound: OutboundConfig::read(env)?,
@@ -257,7 +264,7 @@ impl ApiConfig {
             tables: tables(env)?,
             events_queue_url: env.text("EVENTS_QUEUE_URL")?,
             bulk_queue_url: env.text("BULK_QUEUE_URL")?,
-            bulk_chunk_size: env.number("BULK_CHUNK_SIZE", 1..=MAX_CHUNK, DEFAULT_CHUNK)?,
+            bulk_chunk_size: env.bulk_chunk_size()?,
             admin_api_key_id: env.text("ADMIN_API_KEY_ID")?,
             public_url: env.optional("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
             rate_limits: env.rate_limits("RATE_LIMITS")?,

@@ -68,7 +68,7 @@ impl Worker {
             Arc::new(DynamoDocuments::new(documents_client, tables, clock.clone()));
         let queue = Arc::new(MemoryQueue::default());
         let sent: Arc<dyn Queue<BulkMessage>> = queue.clone();
-        let pace = Pace { window: WINDOW, patience: PATIENCE };
+        let pace = Pace { window: WINDOW, patience: PATIENCE, chunk_size: crate::CHUNK };
         let dispatcher = Dispatcher::new(store.clone(), sent.clone(), clock.clone(), pace);
         let directory = Arc::new(Directory::new(home.clone(), clock.clone()));
         let maker = Arc::new(BuiltInMaker::new(home, clock.clone(), BuiltInMaker::AT_ONCE));

@@ -83,7 +83,7 @@ impl Site {
 
     /// Plans the retry that was asked for.
     async fn plan(&self, id: &str) {
-        let pace = Pace { window: 4, patience: SignedDuration::from_mins(5) };
+        let pace = Pace { window: 4, patience: SignedDuration::from_mins(5), chunk_size: 80 };
         let (store, queue) = (std::sync::Arc::new(self.store()), self.bulk_queue.clone());
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         let dispatcher = Dispatcher::new(store, queue, self.rig.clock.clone(), pace);

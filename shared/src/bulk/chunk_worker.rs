@@ -72,16 +72,16 @@ struct Stop {
 /// What kept a chunk from its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// Something that may pass, so many times.
+    /// A fault that may pass by itself: only so many tries are made.
     Fault,
     /// The time ran out.
     Time,
-    /// The store is not well or limits us, or the chunk is another one's.
+    /// The store is not well or limits us, or the chunk is another worker's.
     Others,
 }
 
 impl Stop {
-    /// Whether the try counts. Who gets on may do so however often the time runs out; an outage takes no try.
+    /// Whether the try counts. One that ran out of time does if nothing came of it; one that met an outage does not.
     fn counts(&self, got_on: bool) -> bool {
         match self.why {
             Why::Fault => true,
@@ -116,7 +116,7 @@ impl ChunkWorker {
     pub async fn work(&self, id: &ChunkId, user: &str, deadline: Instant) -> Result<Disposition> {
         let now = self.clock.now();
         let until = now.saturating_add(self.lease).map_err(Error::internal)?;
-        // Whatever the function is given: after the claim's end the chunk is another one's.
+        // However much time the function has: after the claim's end the chunk is another worker's.
         let deadline = deadline.min(Instant::now() + Duration::try_from(self.lease).unwrap_or_default());
         let claim = Claim { job: id.job.clone(), number: id.number, token: id::random(), until };
         let Some(job) = self.store.job(&id.job).await? else {
@@ -217,8 +217,8 @@ impl ChunkWorker {
         self.maker.sources(order, &open).await
     }
 
-    /// Notes the record before it is worked on. One that was noted before, and whose worker was not heard of again, is
-    /// the one that kills.
+    /// Notes the record before it is worked on. If it was noted before already, its worker was not heard of again: it is
+    /// the record that kills.
     async fn end_carefully(
         &self,
         claimant: &Claimant<'_>,
@@ -232,7 +232,7 @@ impl ChunkWorker {
         }
         if claimant.chunk.suspect == Some(index) {
             self.store.condemn(&claimant.claim, index).await.map_err(|error| stop(&error, tries))?;
-            // It may have been made all the same. Who dies of this question is not asked again.
+            // It may have been made all the same. If this question kills the worker too, the next one does not ask it.
             return self.end_instead(claimant, record, sources, &Ended::of(&poison)).await;
         }
         match self.store.suspect(&claimant.claim, index).await {

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{BulkMessage, BulkStore, ChunkId, FailedRecord, Job, Lane, MAX_CHUNK, SeenLane};
+use super::{BulkMessage, BulkStore, ChunkId, FailedRecord, Job, Lane, MAX_ATTEMPTS, MAX_CHUNK, SeenLane};
 use crate::{Error, Result, clock::Clock, queue::Queue};
 
 /// How often a lane that others change at the same time is tried.
@@ -27,6 +27,8 @@ pub struct Pace {
     pub window: usize,
     /// After this long a chunk that was not heard of is sent again: longer than its message stays hidden.
     pub patience: SignedDuration,
+    /// Records of a chunk of a retry, 1 to [`MAX_CHUNK`].
+    pub chunk_size: usize,
 }
 
 /// Lets chunks take off.
@@ -49,7 +51,8 @@ impl Dispatcher {
         Self { store, queue, clock, pace }
     }
 
-    /// Takes a job on, or on from where it is: plans what is to be tried again, until `deadline`, and sends what is next.
+    /// Begins a job, or has it go on from where it is: plans what is to be tried again, until `deadline`, and sends what
+    /// is next.
     pub async fn advance(&self, id: &str, deadline: Instant) -> Result<()> {
         let Some(mut job) = self.store.job(id).await? else {
             warn!(job = id, "a job that is forgotten was to go on");
@@ -70,7 +73,7 @@ impl Dispatcher {
         if job.started_at.is_none() {
             self.store.started(id, self.clock.now()).await?;
         }
-        // Then all is offered again, and what is done is not done twice.
+        // A job that lost its place begins at its first chunk again: what is done is not done twice.
         let lost = from == job.chunks && self.has_lost_its_place(&job).await?;
         self.change_lane(&job.user, |lane| {
             let next = if lost && !lane.has(id) { 0 } else { from };
@@ -95,13 +98,13 @@ impl Dispatcher {
         self.change_lane(user, |lane| lane.land(chunk)).await
     }
 
-    /// A chunk waits for `wait`; others of its user do not wait for it longer than that.
+    /// A chunk has no message any more, and is sent again after `wait`.
     pub async fn put_off(&self, user: &str, chunk: &ChunkId, wait: SignedDuration) -> Result<()> {
         let until = self.clock.now().saturating_add(wait).map_err(Error::internal)?;
         self.change_lane(user, |lane| lane.put_off(chunk, until)).await
     }
 
-    /// A chunk comes again by its own message after `wait`: no other is sent for it before that was not heard of either.
+    /// A chunk's own message comes back after `wait`: another is sent only if that one is not heard of either.
     pub async fn heard_of(&self, user: &str, chunk: &ChunkId, wait: SignedDuration) -> Result<()> {
         self.put_off(user, chunk, wait.saturating_add(self.pace.patience)).await
     }
@@ -115,7 +118,8 @@ impl Dispatcher {
             }
             let mut seen = self.store.lane(user).await?;
             if let Some((written, sent, answer)) = tried.take() {
-                // It was written, and the answer was lost. Who sends nothing now leaves it to the chunks' time.
+                // It was written, and the answer was lost. If nothing were sent now, these chunks would wait until they
+                // are due again.
                 if seen.version == written.version + 1 && seen.lane == written.lane {
                     return self.send(user, sent).await;
                 }
@@ -135,7 +139,8 @@ impl Dispatcher {
         Err(Error::unavailable("DynamoDB", "the lane changes all the time"))
     }
 
-    /// From here on a message that is not sent is sent when its chunk is not heard of.
+    /// Sends the messages of `chunks`, which are in the lane already: one that gets lost here is sent again when its chunk
+    /// is not heard of.
     async fn send(&self, user: &str, chunks: Vec<ChunkId>) -> Result<()> {
         let message = |chunk: ChunkId| BulkMessage::Chunk {
             job: chunk.job,
@@ -146,24 +151,25 @@ impl Dispatcher {
         if messages.is_empty() { Ok(()) } else { self.queue.send_all(&messages).await }
     }
 
-    /// Makes chunks of what failed and may be tried again; whether that is all of it. `job` is as it is then.
+    /// Makes chunks of what failed and may be tried again; whether that is all of it. `job` is as it is then. It goes on
+    /// where the job was planned up to: what is tried again by this retry and fails anew waits for the next one.
     async fn plan_retry(&self, job: &mut Job, deadline: Instant) -> Result<bool> {
-        let mut after = None;
+        let mut after = job.planned_to.map(|record| (record, MAX_ATTEMPTS));
         loop {
             let page = self.store.failures(&job.id, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(true) };
             after = Some((last.record.index, last.record.attempt));
             let open: Vec<FailedRecord> = page.into_iter().filter(FailedRecord::may_retry).collect();
-            for some in open.chunks(MAX_CHUNK) {
+            for some in open.chunks(self.pace.chunk_size.clamp(1, MAX_CHUNK)) {
                 if Instant::now() >= deadline {
                     return Ok(false);
                 }
-                let planned = self.store.retry(job, some).await?;
+                let planned = self.store.retry(job, some, self.clock.now()).await?;
                 let id = job.id.clone();
                 let gone = || Error::internal("a job went while it was planned");
                 *job = self.store.job(&id).await?.ok_or_else(gone)?;
                 if !planned {
-                    // Someone else plans it too: what is left is looked for anew.
+                    // Someone else plans it too, or cancelled it: it is looked at anew.
                     return Ok(false);
                 }
             }

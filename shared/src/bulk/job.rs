@@ -34,12 +34,25 @@ pub struct Job {
     pub started_at: Option<Timestamp>,
     /// When a chunk was done last.
     pub progressed_at: Option<Timestamp>,
+    /// Where the last retry began; `None` if there was none.
+    pub retried_from: Option<Start>,
     /// When it was cancelled, and by whom.
     pub cancelled: Option<(Timestamp, String)>,
     /// When a retry was asked for that is not planned to its end yet.
     pub retry_asked_at: Option<Timestamp>,
+    /// Up to which record that retry is planned; `None` before the first.
+    pub planned_to: Option<u32>,
     /// What a repeat of the request is recognised by: a digest of what it asked for.
     pub fingerprint: String,
+}
+
+/// From where on a job's rate is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// When.
+    pub at: Timestamp,
+    /// How many records were done by then.
+    pub done: u64,
 }
 
 /// Records that are done, by outcome.
@@ -113,11 +126,13 @@ impl Job {
         format!("{}#{}", rfc3339(self.created_at), self.id)
     }
 
-    /// Records done a second since it began; `None` before some are.
+    /// Records done a second since it began, or since its last retry did; `None` before some are.
     pub fn records_per_second(&self) -> Option<f64> {
-        let took = self.progressed_at?.duration_since(self.started_at?).as_secs_f64();
+        let first = self.started_at.map(|at| Start { at, done: 0 });
+        let start = self.retried_from.or(first)?;
+        let took = self.progressed_at?.duration_since(start.at).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a job has at most 100,000 records")]
-        let done = self.done.sum() as f64;
+        let done = self.done.sum().saturating_sub(start.done) as f64;
         (took > 0.0 && done > 0.0).then(|| done / took)
     }
 
@@ -148,8 +163,10 @@ mod tests {
             created_at: start(),
             started_at: Some(start()),
             progressed_at: Some(start() + SignedDuration::from_secs(2)),
+            retried_from: None,
             cancelled: None,
             retry_asked_at: None,
+            planned_to: None,
             fingerprint: String::new(),
         }
     }
@@ -183,5 +200,20 @@ mod tests {
         let over = job(10, 0, 0);
         assert_eq!((over.estimated_end(), over.finished_at()), (None, over.progressed_at));
         assert_eq!(Job { progressed_at: None, ..job(0, 0, 0) }.records_per_second(), None);
+    }
+
+    #[test]
+    fn its_rate_after_a_retry_is_that_of_the_retry() {
+        let week = start() + SignedDuration::from_hours(7 * 24);
+        let planned = Job { retried_from: Some(Start { at: week, done: 4 }), ..job(4, 0, 0) };
+        assert_eq!((planned.records_per_second(), planned.estimated_end()), (None, None), "none is done yet");
+        let at = week + SignedDuration::from_secs(2);
+        let half = Job {
+            progressed_at: Some(at),
+            done: Done { succeeded: 6, failed: 1, ..Done::default() },
+            ..planned
+        };
+        assert_eq!(half.records_per_second(), Some(1.5));
+        assert_eq!(half.estimated_end(), Some(at + SignedDuration::from_secs(2)));
     }
 }

@@ -1,9 +1,9 @@
 //! A user's lane: which chunks of their jobs are in flight, and which come next. Pure.
 //!
 //! At most so many chunks of a user are in flight, whatever the number of their jobs, and their jobs take turns: a
-//! small job does not wait for a big one, and nobody's jobs wait for anybody else's. A chunk that was taken off the
-//! ground leaves when it is done; one that is not heard of until its time is sent again, since its message may never
-//! have been sent. Sending twice does no harm.
+//! small job does not wait for a big one, and nobody's jobs wait for anybody else's. A chunk that took off leaves the
+//! lane when it is done; one that is not heard of until its time is sent again, since its message may never have been
+//! sent. Sending twice does no harm.
 
 use std::collections::BTreeMap;
 
@@ -47,8 +47,8 @@ struct QueuedJob {
 }
 
 impl Lane {
-    /// Lets the chunks of `job` below `end` take off, from `next` on. A job that is known already has more chunks now, and
-    /// begins with none again. `false` if the lane has no room for another job.
+    /// Queues the chunks of `job` from `next` to below `end`. A job that is queued already goes on from where it is, to the
+    /// new end. `false` if the lane has no room for another job.
     pub fn admit(&mut self, job: &str, next: u32, end: u32) -> bool {
         if let Some(known) = self.queued.iter_mut().find(|queued| queued.id == job) {
             known.end = known.end.max(end);
@@ -64,7 +64,7 @@ impl Lane {
         true
     }
 
-    /// The number after the last chunk of `job` that took off, if it has chunks left to send.
+    /// The number of the next chunk of `job` to take off, if it has chunks left to send.
     pub fn next_of(&self, job: &str) -> Option<u32> {
         self.queued.iter().find(|queued| queued.id == job).map(|queued| queued.next)
     }

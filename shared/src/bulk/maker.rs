@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use super::Record;
 use crate::{
     Error, ErrorCode, Result,
-    documents::{DocType, DocumentKey, Filters, Stored, Work},
+    documents::{Commit, Committed, DocType, DocumentKey, DocumentStore, Filters, Stored, Work},
 };
 
 /// What the records of a chunk have in common.
@@ -60,6 +60,19 @@ fn work(order: &Order, record: &Record) -> Work {
 /// The document that the record names.
 fn source_key(order: &Order, record: &Record) -> Result<DocumentKey> {
     DocumentKey::new(order.from.as_str(), record.name.as_str())
+}
+
+/// Commits a new document, the first that `commit` writes, with all else it writes; the name that it has.
+async fn commit_new(documents: &dyn DocumentStore, commit: Commit) -> Result<String> {
+    match documents.commit(commit).await? {
+        Committed::Now(made) => made
+            .into_iter()
+            .next()
+            .flatten()
+            .map(|document| document.key.name.to_string())
+            .ok_or_else(|| Error::internal("a document that was made is none")),
+        other => Err(Error::internal(format!("a commit that answers nothing was {other:?}"))),
+    }
 }
 
 /// The error of a pair that nobody knows.

@@ -26,7 +26,7 @@ mod transactions;
 
 pub use chunk_worker::{ChunkWorker, Disposition};
 pub use dispatcher::{Dispatcher, Pace};
-pub use job::{Done, Job, JobStatus, KEPT};
+pub use job::{Done, Job, JobStatus, KEPT, Start};
 pub use lane::{ChunkId, Lane};
 pub use maker::{BuiltInMaker, Maker, Order, SiteMaker, Sources};
 pub use message::BulkMessage;

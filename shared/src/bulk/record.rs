@@ -50,7 +50,7 @@ pub struct Chunk {
     pub tries: u32,
     /// The record that a worker was at, alone, when it was last heard of.
     pub suspect: Option<u32>,
-    /// Records that killed a worker, alone.
+    /// Records at which a worker died that worked on nothing else.
     pub poisoned: Vec<u32>,
     /// How records ended in tries that did not come to the end of all, by their index. They are not worked on again.
     pub so_far: BTreeMap<u32, Ended>,

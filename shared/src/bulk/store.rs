@@ -123,14 +123,14 @@ pub trait BulkStore: Send + Sync {
     /// The failures of these attempts (record and attempt), in no order; those that failed only.
     async fn failures_of(&self, job: &str, attempts: &[(u32, u32)]) -> Result<Vec<FailedRecord>>;
 
-    /// Asks for a retry of what failed in `job`, from which on it is kept as long as a new one; `false` if one is asked for
-    /// already, or it was cancelled since it was read. A cancellation that it was read with, which came too late to cancel
-    /// anything, is lifted.
+    /// Asks for a retry of what failed in `job`, which is kept from then on as long as a new one; `false` if one is asked
+    /// for already, or it was cancelled since it was read. A cancellation that it was read with came too late to cancel
+    /// anything, and is lifted.
     async fn ask_retry(&self, job: &Job, at: Timestamp) -> Result<bool>;
 
-    /// Makes one chunk of `failed`, which are counted as pending again; `false` if the job or one of them changed
-    /// meanwhile: read again.
-    async fn retry(&self, job: &Job, failed: &[FailedRecord]) -> Result<bool>;
+    /// Makes one chunk of `failed`, which are counted as pending again, and has the job's rate counted from `now` on;
+    /// `false` if the job was cancelled or one of them changed meanwhile: read again.
+    async fn retry(&self, job: &Job, failed: &[FailedRecord], now: Timestamp) -> Result<bool>;
 
     /// Notes that the retry asked for at `asked_at` is planned to its end.
     async fn retry_planned(&self, id: &str, asked_at: Timestamp) -> Result<()>;
@@ -138,7 +138,7 @@ pub trait BulkStore: Send + Sync {
     /// Jobs that are to be looked at, at most about `limit`; their time moves to `again`.
     async fn claim_due(&self, now: Timestamp, again: Timestamp, limit: usize) -> Result<Vec<String>>;
 
-    /// Nothing is left to look at, if the job is as it was read: nothing is asked for, no chunk is new.
+    /// Takes the job from those that the sweep looks at, unless a retry was asked for or planned since it was read.
     async fn settle(&self, job: &Job) -> Result<()>;
 
     /// The lane of `user`.

@@ -97,7 +97,7 @@ pub struct JobView {
     started_at: Option<Time>,
     /// When its last record was done; null while it is not over.
     finished_at: Option<Time>,
-    /// Records done a second since it was started; null before some are.
+    /// Records done a second since it was started, or last tried again; null before some are.
     records_per_second: Option<f64>,
     /// When it will be over at this rate; null if it is, or nobody can tell.
     estimated_end: Option<Time>,

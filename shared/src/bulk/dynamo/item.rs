@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::super::{Chunk, Done, Ended, FailedRecord, Job, KEPT, Outcome, Record};
+use super::super::{Chunk, Done, Ended, FailedRecord, Job, KEPT, Outcome, Record, Start};
 use crate::{
     Error, Result,
     documents::{DocType, receipt::RECOGNISED},
@@ -124,6 +124,11 @@ pub fn job_of(item: &Item) -> Result<Job> {
     let attributes = Attributes(item);
     let at = |name: &str| attributes.maybe(name).map(parse_time).transpose();
     let by = attributes.maybe("cancelled_by").unwrap_or_default();
+    let planned_to = item.contains_key("planned_to").then(|| attributes.number("planned_to")).transpose()?;
+    let retried_from = match at("retried_at")? {
+        Some(at) => Some(Start { at, done: attributes.number("done_before")? }),
+        None => None,
+    };
     Ok(Job {
         id: job_id(item)?,
         user: attributes.text("user")?.to_owned(),
@@ -140,8 +145,10 @@ pub fn job_of(item: &Item) -> Result<Job> {
         created_at: attributes.time("created_at")?,
         started_at: at("started_at")?,
         progressed_at: at("progressed_at")?,
+        retried_from,
         cancelled: at("cancelled_at")?.map(|at| (at, by.to_owned())),
         retry_asked_at: at("retry_asked_at")?,
+        planned_to: planned_to.map(small).transpose()?,
         fingerprint: attributes.text("fingerprint")?.to_owned(),
     })
 }
@@ -192,8 +199,8 @@ pub fn chunk_of(item: &Item) -> Result<Chunk> {
     })
 }
 
-/// A failed attempt of the job that was created at `created_at`.
-pub fn failure(job: &str, failed: &FailedRecord, expires_at: AttributeValue) -> Result<Item> {
+/// A failed attempt of `job`.
+pub fn failure(job: &str, failed: &FailedRecord) -> Result<Item> {
     let FailedRecord { record, at, failure, retryable, retried } = failed;
     let mut item = failure_key(job, record.index, record.attempt);
     item.extend([
@@ -203,7 +210,7 @@ pub fn failure(job: &str, failed: &FailedRecord, expires_at: AttributeValue) -> 
         ("error_detail".to_owned(), s(&failure.detail)),
         ("retryable".to_owned(), AttributeValue::Bool(*retryable)),
         ("retried".to_owned(), AttributeValue::Bool(*retried)),
-        ("expires".to_owned(), expires_at),
+        ("expires".to_owned(), expires(*at)),
     ]);
     Ok(item)
 }

@@ -305,7 +305,7 @@ impl BulkStore for DynamoBulk {
             .of_header(&job.id)
             .update_expression(
                 "SET retry_asked_at = :at, expires = :expires, dpk = :p, dsk = :due \
-                 REMOVE cancelled_at, cancelled_by",
+                 REMOVE cancelled_at, cancelled_by, planned_to",
             )
             .condition_expression(format!("attribute_exists(pk) AND {as_seen}"))
             .expression_attribute_values(":at", time(at))
@@ -318,14 +318,14 @@ impl BulkStore for DynamoBulk {
         Ok(self.update(update.build().map_err(Error::internal)?).await?.is_some())
     }
 
-    async fn retry(&self, job: &Job, failed: &[FailedRecord]) -> Result<bool> {
-        self.transact(self.retry_of(job, failed)?).await
+    async fn retry(&self, job: &Job, failed: &[FailedRecord], now: Timestamp) -> Result<bool> {
+        self.transact(self.retry_of(job, failed, now)?).await
     }
 
     async fn retry_planned(&self, id: &str, asked_at: Timestamp) -> Result<()> {
         let update = self
             .of_header(id)
-            .update_expression("REMOVE retry_asked_at")
+            .update_expression("REMOVE retry_asked_at, planned_to")
             .condition_expression("retry_asked_at = :at")
             .expression_attribute_values(":at", time(asked_at));
         self.update(update.build().map_err(Error::internal)?).await.map(drop)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{DynamoBulk, item};
 use crate::{
     Error, Result,
-    bulk::{Claim, Ended, FailedRecord, Job, KEPT, Outcome, Record},
+    bulk::{Claim, Ended, FailedRecord, Job, Outcome, Record},
     dynamo::{body, json, n, time},
 };
 
@@ -39,7 +39,6 @@ impl DynamoBulk {
             let update = update.build().map_err(Error::internal)?;
             items.push(TransactWriteItem::builder().update(update).build());
         }
-        let expires = now.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second();
         for (record, ended) in records.iter().zip(ended) {
             let Ended::Refused { failure, retryable } = ended else { continue };
             let failed = FailedRecord {
@@ -49,7 +48,7 @@ impl DynamoBulk {
                 retryable: *retryable,
                 retried: false,
             };
-            let item = item::failure(&claim.job, &failed, n(expires))?;
+            let item = item::failure(&claim.job, &failed)?;
             let put = Put::builder().table_name(&self.table).set_item(Some(item));
             let put = put.build().map_err(Error::internal)?;
             items.push(TransactWriteItem::builder().put(put).build());
@@ -57,8 +56,13 @@ impl DynamoBulk {
         Ok(items)
     }
 
-    /// A chunk of `failed`, which are pending again: at most 100 items.
-    pub(super) fn retry_of(&self, job: &Job, failed: &[FailedRecord]) -> Result<Vec<TransactWriteItem>> {
+    /// A chunk of `failed`, which are pending again from `now` on: at most 100 items.
+    pub(super) fn retry_of(
+        &self,
+        job: &Job,
+        failed: &[FailedRecord],
+        now: Timestamp,
+    ) -> Result<Vec<TransactWriteItem>> {
         let records: Vec<Record> = failed
             .iter()
             .map(|failed| Record { attempt: failed.record.attempt + 1, ..failed.record.clone() })
@@ -69,12 +73,19 @@ impl DynamoBulk {
             .set_item(Some(item::chunk(&job.id, job.chunks, &records, kept_from)?))
             .build()
             .map_err(Error::internal)?;
+        let planned_to = failed.iter().map(|failed| failed.record.index).max().unwrap_or_default();
+        let done_before = job.done.sum().saturating_sub(failed.len() as u64);
         let header = self
             .of_header(&job.id)
-            .update_expression("ADD failed :less, chunks :one")
-            .condition_expression("chunks = :chunks")
+            .update_expression(
+                "SET retried_at = :now, done_before = :done, planned_to = :last ADD failed :less, chunks :one",
+            )
+            .condition_expression("chunks = :chunks AND attribute_not_exists(cancelled_at)")
             .expression_attribute_values(":less", n(-i64::try_from(failed.len()).map_err(Error::internal)?))
             .expression_attribute_values(":one", n(1))
+            .expression_attribute_values(":now", time(now))
+            .expression_attribute_values(":done", n(done_before))
+            .expression_attribute_values(":last", n(planned_to))
             .expression_attribute_values(":chunks", n(job.chunks))
             .build()
             .map_err(Error::internal)?;

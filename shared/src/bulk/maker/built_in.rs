@@ -8,17 +8,17 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{Maker, Order, Sources, source_key, unknown_pair, work};
+use super::{Maker, Order, Sources, commit_new, source_key, unknown_pair, work};
 use crate::{
-    Error, ErrorCode, Result,
+    ErrorCode, Result,
     bulk::{
         MAX_CHUNK, Record,
         pairs::{Mapped, Pair},
     },
     clock::Clock,
     documents::{
-        Applied, Change, Commit, Committed, DocStatus, Document, DocumentKey, DocumentStore, Expect, Stored,
-        Target, Work, Write, not_found,
+        Applied, Change, Commit, DocStatus, Document, DocumentKey, DocumentStore, Expect, Stored, Target,
+        Work, Write, not_found,
     },
 };
 
@@ -78,15 +78,7 @@ impl BuiltInMaker {
         };
         let commit =
             Commit { writes: vec![new, update], event: None, receipt: None, work: Some(making.work) };
-        match self.documents.commit(commit).await? {
-            Committed::Now(made) => made
-                .into_iter()
-                .next()
-                .flatten()
-                .map(|document| document.key.name.to_string())
-                .ok_or_else(|| Error::internal("a document that was made is none")),
-            other => Err(Error::internal(format!("a commit that answers nothing was {other:?}"))),
-        }
+        commit_new(&*self.documents, commit).await
     }
 }
 

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Maker, Order, Sources, source_key, unknown_pair, work};
+use super::{Maker, Order, Sources, commit_new, source_key, unknown_pair, work};
 use crate::{
     Error, ErrorCode, Result,
     bulk::Record,
     documents::{
-        Applied, Change, Commit, Committed, DocStatus, DocType, DocumentKey, DocumentStore, Fields, Filters,
+        Applied, Change, Commit, DocStatus, DocType, DocumentKey, DocumentStore, Fields, Filters,
         SYSTEM_FIELDS, Target, Work, Write, not_found,
     },
     erpnext::{Exception, Map, Site, SiteError, mapper::Mapping},
@@ -46,15 +46,7 @@ impl SiteMaker {
         let target = Target::Named(DocumentKey::new(order.to.as_str(), work.id.as_str())?);
         let change = Change::Put { fields, docstatus: DocStatus::Draft };
         let write = Write::over(target, None, change, Applied::new(), &order.user);
-        match self.documents.commit(Commit { work: Some(work), ..Commit::of(write) }).await? {
-            Committed::Now(made) => made
-                .into_iter()
-                .next()
-                .flatten()
-                .map(|document| document.key.name.to_string())
-                .ok_or_else(|| Error::internal("a document that was made is none")),
-            other => Err(Error::internal(format!("a commit that answers nothing was {other:?}"))),
-        }
+        commit_new(&*self.documents, Commit { work: Some(work), ..Commit::of(write) }).await
     }
 
     /// `error`, where the site only says that a rule forbids it, as what its source is to blame for.

@@ -42,8 +42,9 @@ impl Money {
         Ok(amount.times(self.conversion_rate)?.round_dp(decimals))
     }
 
-    /// The grand total of a part, rounded to the step that the source's own was rounded to: which step a currency has
-    /// (0.05 francs, whole rupees) is a setting of the site; the finest that fits is taken. Where the source was not, nothing is rounded.
+    /// The grand total of a part, rounded to the step that the source's own was rounded to. Which step a currency has
+    /// (0.05 francs, whole rupees) is a setting of the site; the finest that fits is taken. `None` where the source's was
+    /// not rounded.
     pub fn round_as(self, source: Numbers<'_>, total: Decimal) -> Result<Option<Decimal>> {
         let (grand, rounded) = (source.get("grand_total")?, source.get("rounded_total")?);
         if rounded.is_zero() || source.is_set("disable_rounded_total")? {

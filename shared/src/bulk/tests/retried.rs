@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::{
-    super::{BulkStore, Done, Job, JobStatus, KEPT, dynamo},
+    super::{BulkMessage, BulkStore, Done, Job, JobStatus, KEPT, Start, dynamo},
     rig::Rig,
 };
 use crate::{
@@ -45,6 +45,58 @@ async fn a_retry_asked_for_again_after_it_was_cancelled_is_done() {
     assert!(rig.bulk.retry(&rig.administrator, &job.id).await.unwrap().1);
     rig.drain().await;
     assert_eq!(rig.job(&job).await.done, Done { succeeded: 4, failed: 0, cancelled: 0 });
+}
+
+#[tokio::test]
+async fn a_retry_has_chunks_of_the_set_size_and_a_rate_of_its_own() {
+    let rig = Rig::new().await;
+    rig.workshop.missing.lock().unwrap().extend((0..6).map(|n| format!("SO-{n}")));
+    let job = rig.ask(0, 8).await;
+    rig.drain().await;
+    rig.workshop.missing.lock().unwrap().clear();
+    rig.clock.advance(SignedDuration::from_hours(7 * 24));
+    rig.bulk.retry(&rig.administrator, &job.id).await.unwrap();
+    let start = rig.queue.take();
+    rig.handle(&start[0]).await.unwrap();
+    let planned = rig.job(&job).await;
+    assert_eq!(planned.chunks, 2 + 2, "of 4 records and of 2");
+    assert_eq!(planned.retried_from, Some(Start { at: rig.clock.now(), done: 2 }));
+    rig.clock.advance(SignedDuration::from_secs(3));
+    rig.drain().await;
+    let over = rig.job(&job).await;
+    assert_eq!((over.done.succeeded, over.records_per_second()), (8, Some(2.0)));
+}
+
+#[tokio::test]
+async fn a_retry_that_is_planned_in_parts_takes_each_record_once() {
+    let rig = Rig::new().await;
+    rig.workshop.missing.lock().unwrap().extend((0..8).map(|n| format!("SO-{n}")));
+    let job = rig.ask(0, 8).await;
+    rig.drain().await;
+    rig.bulk.retry(&rig.administrator, &job.id).await.unwrap();
+    // Who plans it has time for one chunk, which is worked on before the rest is planned.
+    let failed = rig.store.failures(&job.id, None, 4).await.unwrap();
+    assert!(rig.store.retry(&rig.job(&job).await, &failed, rig.clock.now()).await.unwrap());
+    let chunk = BulkMessage::Chunk { job: job.id.clone(), number: 2, user: job.user.clone() };
+    rig.handle(&chunk).await.unwrap();
+    rig.drain().await;
+    let over = rig.job(&job).await;
+    assert_eq!((over.chunks, over.done.failed, over.planned_to), (4, 8, None));
+    rig.bulk.retry(&rig.administrator, &job.id).await.unwrap();
+    rig.drain().await;
+    assert_eq!(rig.job(&job).await.chunks, 6, "the next one takes all of them");
+}
+
+#[tokio::test]
+async fn nothing_is_planned_of_a_retry_that_was_cancelled_since_the_job_was_read() {
+    let rig = Rig::new().await;
+    let job = failed_once(&rig).await;
+    rig.bulk.retry(&rig.administrator, &job.id).await.unwrap();
+    let (seen, failed) = (rig.job(&job).await, rig.store.failures(&job.id, None, 4).await.unwrap());
+    rig.bulk.cancel(&rig.administrator, &job.id).await.unwrap();
+    assert!(!rig.store.retry(&seen, &failed, rig.clock.now()).await.unwrap());
+    rig.drain().await;
+    assert_eq!(rig.job(&job).await.done, Done { succeeded: 3, failed: 1, cancelled: 0 }, "what failed stays");
 }
 
 #[tokio::test]

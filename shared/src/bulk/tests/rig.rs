@@ -183,7 +183,7 @@ impl Rig {
         let records: Arc<dyn DocumentStore> =
             Arc::new(DynamoDocuments::new(dynamo.client.clone(), dynamo.tables.clone(), time.clone()));
         let directory = Arc::new(Directory::new(records, time.clone()));
-        let pace = Pace { window: 3, patience: PATIENCE };
+        let pace = Pace { window: 3, patience: PATIENCE, chunk_size: chunk };
         let dispatcher = Dispatcher::new(store.clone(), queue.clone(), time.clone(), pace);
         let worker = ChunkWorker::new(
             store.clone(),

@@ -30,6 +30,7 @@ pub type Knows = fn(&str, &str) -> bool;
 const JOBS: usize = 100;
 /// The most such readings of a request.
 const MAX_JOB_PAGES: usize = 10;
+
 /// Bulk transactions, as callers have them.
 pub struct BulkTransactions {
     store: Arc<dyn BulkStore>,
@@ -111,8 +112,10 @@ impl BulkTransactions {
             created_at: now,
             started_at: None,
             progressed_at: None,
+            retried_from: None,
             cancelled: None,
             retry_asked_at: None,
+            planned_to: None,
             fingerprint,
         };
         match self.store.create(&job, &chunks, key).await? {

@@ -117,8 +117,29 @@ fn a_return_is_billed_in_its_own_direction() {
         &mapped,
         &json!({"is_return": 1, "items": [{"qty": -2, "amount": -10}], "grand_total": -10}),
     );
-    assert_source(&mapped, &json!({"per_billed": 100, "status": "Return", "items": [{"billed_amt": -10}]}));
+    assert_source(
+        &mapped,
+        &json!({"per_billed": 100, "status": "Completed", "items": [{"billed_amt": -10}]}),
+    );
     assert_eq!(map(&after(&note, &mapped), "Sales Invoice").unwrap_err().code(), ErrorCode::NothingToMap);
+}
+
+#[test]
+fn what_is_returned_and_billed_has_the_status_that_erpnext_gives_it() {
+    let status = |doctype: &str, to: &str, rows: &[&str], header: Value| {
+        let items = json!([{"name": "r1", "qty": 2, "rate": 5}, {"name": "r2", "qty": 2, "rate": 5}]);
+        let mut fields = json!({"items": items});
+        fields.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
+        let mapped = map_rows(&document(doctype, fields), to, rows).unwrap();
+        mapped.source["status"].as_str().unwrap().to_owned()
+    };
+    let note = |rows: &[&str], header| status("Delivery Note", "Sales Invoice", rows, header);
+    let receipt = |rows: &[&str], header| status("Purchase Receipt", "Purchase Invoice", rows, header);
+    assert_eq!(note(&["r1"], json!({"is_return": 1})), "Partially Billed");
+    assert_eq!(note(&[], json!({"per_returned": 100})), "Return Issued");
+    assert_eq!(receipt(&["r1"], json!({"is_return": 1})), "Partly Billed");
+    assert_eq!(receipt(&["r1"], json!({"per_returned": 100})), "Return Issued");
+    assert_eq!(receipt(&[], json!({"per_returned": 100})), "Completed");
 }
 
 /// Rows of any quantities and prices; how much of each was billed elsewhere before, in percent; to which of three parts
