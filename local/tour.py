@@ -189,4 +189,4 @@ $(printf %s "$body" | openssl dgst -sha256 -hmac "$WEBHOOK_SECRET_ERPNEXT" -bina
   curl -sS "$API_URL/v2/documents/Sales%20Order/SAL-ORD-2026-00001" -H "X-API-Key: $API_KEY"
   curl -sS "$API_URL/v2/integration-logs?connector=erpnext" -H "X-API-Key: $API_KEY"
 
-  make status     make tour     make logs     make replay-dead     make down""")
+  make status     make tour     make tour-bulk     make logs     make replay-dead     make down""")

@@ -6,6 +6,7 @@ first: those records fail, each with its reason, and the others go on.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 import uuid
@@ -18,7 +19,9 @@ LATE = 7
 """Orders that do not exist when they are to be invoiced."""
 BATCH = 50
 SETTLE_SECONDS = 300
-BAR = 40
+WIDEST_BAR = 40
+BESIDES = 52
+"""Columns that a line takes besides its bar."""
 OVER = {"completed", "completed_with_failures", "cancelled", "failed"}
 
 
@@ -87,23 +90,27 @@ def follow(api: Api, job_id: str) -> dict:
 def show(job: dict) -> None:
     """Writes the line over itself, where someone looks."""
     if sys.stdout.isatty():
-        print(f"\r{line_of(job)}", end="", flush=True)
+        print(f"\r{line_of(job)}\x1b[K", end="", flush=True)
 
 
 def line_of(job: dict) -> str:
     """A bar, and what came of the records so far."""
     counts = job["counts"]
     done = counts["total"] - counts["pending"]
-    filled = BAR * done // counts["total"]
+    # A line that wraps could not be written over.
+    bar = min(WIDEST_BAR, shutil.get_terminal_size((WIDEST_BAR + BESIDES, 24)).columns - BESIDES)
+    filled = max(bar, 0) * done // counts["total"]
     rate = job.get("records_per_second")
-    return (f"  [{'█' * filled}{'·' * (BAR - filled)}] {done:>5} of {counts['total']}"
+    shown = f"[{'█' * filled}{'·' * (bar - filled)}] " if bar > 0 else ""
+    return (f"  {shown}{done:>4} of {counts['total']}"
             f"  {green(str(counts['succeeded']))} made  {red(str(counts['failed']))} failed"
-            f"  {f'{rate:.0f}/s' if rate else '':>6}  {job['status']:<25}")
+            f"  {f'{rate:.0f}/s' if rate else '':>5}")
 
 
 def finish_line(job: dict) -> None:
     """The last state stays."""
-    print(f"\r{line_of(job)}" if sys.stdout.isatty() else line_of(job), flush=True)
+    line = f"{line_of(job)}  {job['status']}"
+    print(f"\r{line}\x1b[K" if sys.stdout.isatty() else line, flush=True)
 
 
 def show_failures(api: Api, job: dict) -> None:

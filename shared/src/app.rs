@@ -304,7 +304,7 @@ pub async fn api() -> Result<Api> {
     let bulk = BulkTransactions::new(
         Arc::new(DynamoBulk::new(dynamo.clone(), &config.tables)),
         // The same pairs are made in the built-in store and on a site.
-        |from, to| Mapping::find(from, to).is_some(),
+        Mapping::targets,
         Arc::new(SqsQueue::new(aws_sdk_sqs::Client::new(&aws), &config.bulk_queue_url)),
         Arc::clone(&clock),
         config.bulk_chunk_size,

@@ -111,7 +111,7 @@ async fn measure(size: usize) -> Result<Measured, Failed> {
     let store: Arc<dyn BulkStore> = Arc::new(DynamoBulk::new(client, &tables));
     let time: Arc<dyn Clock> = clock;
     let queue = Arc::new(MemoryQueue::default());
-    let bulk = BulkTransactions::new(Arc::clone(&store), |_, _| true, queue, time, CHUNK);
+    let bulk = BulkTransactions::new(Arc::clone(&store), |_| vec!["Sales Invoice"], queue, time, CHUNK);
     meter.take();
     let job = bulk.accept(&Principal::administrator()?, &request(size)?, None).await?.job;
     let accepting = meter.take().into();

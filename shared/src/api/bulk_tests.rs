@@ -191,6 +191,7 @@ async fn every_refusal_names_its_field() {
         (with("from_doctype", json!("A#B")), "/from_doctype"),
         (with("to_doctype", json!("")), "/to_doctype"),
         (with("to_doctype", json!("Purchase Invoice")), "/to_doctype"),
+        (with("from_doctype", json!("Item")), "/from_doctype"),
         (with("records", json!([])), "/records"),
         (with("records", json!(7)), "/records"),
         (with("records", json!("[\"SO-1\"")), "/records"),
@@ -429,6 +430,7 @@ async fn a_retry_that_is_cancelled_before_it_begins_leaves_what_failed_as_it_was
     site.plan(&id).await;
     let job = site.data(&format!("{PATH}/{id}")).await;
     assert_eq!((counts(&job), job["status"].as_str()), ([3, 0, 2, 1, 0], Some("completed_with_failures")));
+    assert_eq!(job["cancelled_at"], Value::Null, "nothing of it was cancelled");
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ impl Site {
         let bulk_queue = Arc::new(MemoryQueue::default());
         let bulk = BulkTransactions::new(
             Arc::new(DynamoBulk::new(rig.dynamo.client.clone(), &rig.dynamo.tables)),
-            |from, to| Mapping::find(from, to).is_some(),
+            Mapping::targets,
             bulk_queue.clone(),
             clock.clone(),
             CHUNK,

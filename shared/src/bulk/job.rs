@@ -126,22 +126,30 @@ impl Job {
         format!("{}#{}", rfc3339(self.created_at), self.id)
     }
 
-    /// Records done a second since it began, or since its last retry did; `None` before some are.
-    pub fn records_per_second(&self) -> Option<f64> {
+    /// Records worked off a second since it began, or since its last retry did: until `now` while it is under way. `None`
+    /// before some are.
+    pub fn records_per_second(&self, now: Timestamp) -> Option<f64> {
         let first = self.started_at.map(|at| Start { at, done: 0 });
         let start = self.retried_from.or(first)?;
-        let took = self.progressed_at?.duration_since(start.at).as_secs_f64();
+        let end = if self.is_under_way() { now } else { self.progressed_at? };
+        let took = end.duration_since(start.at).as_secs_f64();
+        let done = (self.done.succeeded + self.done.failed).saturating_sub(start.done);
         #[expect(clippy::cast_precision_loss, reason = "a job has at most 100,000 records")]
-        let done = self.done.sum().saturating_sub(start.done) as f64;
+        let done = done as f64;
         (took > 0.0 && done > 0.0).then(|| done / took)
     }
 
-    /// When it will be done at this rate; `None` if it is done, or nobody can tell.
-    pub fn estimated_end(&self) -> Option<Timestamp> {
-        let rate = self.records_per_second().filter(|_| self.pending() > 0)?;
+    /// When it will be done at this rate; `None` if nothing is under way, or nobody can tell.
+    pub fn estimated_end(&self, now: Timestamp) -> Option<Timestamp> {
+        let rate = self.records_per_second(now).filter(|_| self.is_under_way())?;
         #[expect(clippy::cast_precision_loss, reason = "a job has at most 100,000 records")]
         let seconds = self.pending() as f64 / rate;
-        self.progressed_at?.checked_add(SignedDuration::try_from_secs_f64(seconds).ok()?).ok()
+        now.checked_add(SignedDuration::try_from_secs_f64(seconds).ok()?).ok()
+    }
+
+    /// Whether records are pending and to be made.
+    fn is_under_way(&self) -> bool {
+        self.pending() > 0 && self.cancelled.is_none()
     }
 }
 
@@ -191,29 +199,41 @@ mod tests {
         assert_eq!((asked.status(), asked.finished_at()), (JobStatus::Running, None));
     }
 
+    /// So many seconds after the beginning.
+    fn after(seconds: i64) -> Timestamp {
+        start() + SignedDuration::from_secs(seconds)
+    }
+
     #[test]
     fn its_rate_says_when_it_ends() {
         let half = job(4, 1, 0);
-        assert_eq!(half.records_per_second(), Some(2.5));
-        assert_eq!(half.estimated_end(), Some(start() + SignedDuration::from_secs(4)));
+        assert_eq!(half.records_per_second(after(2)), Some(2.5));
+        assert_eq!(half.estimated_end(after(2)), Some(after(4)));
+        assert_eq!(half.estimated_end(after(10)), Some(after(20)), "one that comes to a halt is never late");
         assert_eq!(half.finished_at(), None);
         let over = job(10, 0, 0);
-        assert_eq!((over.estimated_end(), over.finished_at()), (None, over.progressed_at));
-        assert_eq!(Job { progressed_at: None, ..job(0, 0, 0) }.records_per_second(), None);
+        assert_eq!((over.records_per_second(after(60)), over.estimated_end(after(60))), (Some(5.0), None));
+        assert_eq!(over.finished_at(), over.progressed_at);
+        assert_eq!(Job { progressed_at: None, ..job(0, 0, 0) }.records_per_second(after(2)), None);
+    }
+
+    #[test]
+    fn what_is_cancelled_says_nothing_of_its_rate() {
+        let cancelled = Some((after(2), "ada@example.com".to_owned()));
+        let leaving = Job { cancelled, ..job(4, 0, 2) };
+        assert_eq!(leaving.records_per_second(after(9)), Some(2.0));
+        assert_eq!(leaving.estimated_end(after(9)), None);
     }
 
     #[test]
     fn its_rate_after_a_retry_is_that_of_the_retry() {
-        let week = start() + SignedDuration::from_hours(7 * 24);
+        let week = after(7 * 24 * 3_600);
+        let later = |seconds| week + SignedDuration::from_secs(seconds);
         let planned = Job { retried_from: Some(Start { at: week, done: 4 }), ..job(4, 0, 0) };
-        assert_eq!((planned.records_per_second(), planned.estimated_end()), (None, None), "none is done yet");
-        let at = week + SignedDuration::from_secs(2);
-        let half = Job {
-            progressed_at: Some(at),
-            done: Done { succeeded: 6, failed: 1, ..Done::default() },
-            ..planned
-        };
-        assert_eq!(half.records_per_second(), Some(1.5));
-        assert_eq!(half.estimated_end(), Some(at + SignedDuration::from_secs(2)));
+        assert_eq!(planned.records_per_second(later(1)), None, "none is done yet");
+        assert_eq!(planned.estimated_end(later(1)), None);
+        let half = Job { done: Done { succeeded: 6, failed: 1, ..Done::default() }, ..planned };
+        assert_eq!(half.records_per_second(later(2)), Some(1.5));
+        assert_eq!(half.estimated_end(later(2)), Some(later(4)));
     }
 }

@@ -34,7 +34,9 @@ pub use record::{Chunk, Ended, FailedRecord, MAX_ATTEMPTS, MAX_CHUNK, Outcome, R
 pub use request::{BulkRequest, MAX_RECORDS, MAX_REQUEST_BYTES};
 pub use store::{BulkStore, Claim, Claimed, Creation, JobQuery, SeenLane};
 pub use sweep::BulkSweeper;
-pub use transactions::{Accepted, BulkTransactions, JobFilter, Knows, RecordLine, RecordQuery, RecordStatus};
+pub use transactions::{
+    Accepted, BulkTransactions, JobFilter, RecordLine, RecordQuery, RecordStatus, Targets,
+};
 
 #[cfg(test)]
 mod tests;

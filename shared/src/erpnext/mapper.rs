@@ -98,6 +98,11 @@ impl Mapping {
         MAPPINGS.iter().find(|mapping| mapping.from == from && mapping.to == to)
     }
 
+    /// The DocTypes that are made of documents of `from`.
+    pub fn targets(from: &str) -> Vec<&'static str> {
+        MAPPINGS.iter().filter(|mapping| mapping.from == from).map(|mapping| mapping.to).collect()
+    }
+
     /// Of which status a source must be: a Packing Slip is made while its Delivery Note is a draft, everything else of
     /// what was submitted.
     pub fn source_docstatus(&self) -> DocStatus {

@@ -97,11 +97,11 @@ pub struct JobView {
     started_at: Option<Time>,
     /// When its last record was done; null while it is not over.
     finished_at: Option<Time>,
-    /// Records done a second since it was started, or last tried again; null before some are.
+    /// Records worked off a second since it was started, or last tried again; null before some are.
     records_per_second: Option<f64>,
-    /// When it will be over at this rate; null if it is, or nobody can tell.
+    /// When it will be over at this rate; null if it is, or was cancelled, or nobody can tell.
     estimated_end: Option<Time>,
-    /// When it was cancelled.
+    /// When it was cancelled; null where that came too late to cancel anything.
     cancelled_at: Option<Time>,
     /// Who cancelled it.
     cancelled_by: Option<String>,
@@ -134,7 +134,7 @@ pub struct RecordView {
     status: RecordStatus,
     /// The document that was made.
     target: Option<Target>,
-    /// Which attempt this is, from 1.
+    /// Which attempt the line is of, from 1, whether it was begun or not.
     attempts: u32,
     /// Why it failed.
     error: Option<Failure>,
@@ -230,7 +230,7 @@ pub async fn create(
     let key = receipt.as_ref().map(crate::documents::Receipt::id);
     let accepted = call.services.bulk.accept(call.principal()?, &request, key).await?;
     let location = Some(format!("/v2/bulk-transactions/{}", accepted.job.id));
-    Ok(Accepted { data: JobView::of(&accepted.job), location })
+    Ok(Accepted { data: JobView::of(call, &accepted.job), location })
 }
 
 /// `GET /v2/bulk-transactions`: newest first, of the last seven days unless `from` says more.
@@ -239,13 +239,17 @@ pub async fn list(call: &Call<'_>, Query(params): Query<JobParams>) -> Result<Ma
     let query = JobQuery { from, to, limit: params.limit.get(), cursor: params.cursor };
     let filter = JobFilter { status: params.status, from: params.from_doctype, to: params.to_doctype };
     let page = call.services.bulk.jobs(call.principal()?, &query, &filter).await?;
-    Ok(Many { items: page.items.iter().map(JobView::of).collect(), next: page.next, partial: page.partial })
+    Ok(Many {
+        items: page.items.iter().map(|job| JobView::of(call, job)).collect(),
+        next: page.next,
+        partial: page.partial,
+    })
 }
 
 /// `GET /v2/bulk-transactions/{id}`.
 pub async fn get(call: &Call<'_>) -> Result<One<JobView>> {
     let job = call.services.bulk.job(call.principal()?, call.param("id")?).await?;
-    Ok(One::of(JobView::of(&job)))
+    Ok(One::of(JobView::of(call, &job)))
 }
 
 /// `GET /v2/bulk-transactions/{id}/records`: in their order, and then those that were tried again.
@@ -260,7 +264,7 @@ pub async fn records(call: &Call<'_>, Query(params): Query<RecordParams>) -> Res
 /// `POST /v2/bulk-transactions/{id}/cancel`: what is done stays, and one that is over stays as it is.
 pub async fn cancel(call: &Call<'_>) -> Result<One<JobView>> {
     let job = call.services.bulk.cancel(call.principal()?, call.param("id")?).await?;
-    Ok(One::of(JobView::of(&job)))
+    Ok(One::of(JobView::of(call, &job)))
 }
 
 /// `POST /v2/bulk-transactions/{id}/retry`: 202 where something is tried again, 200 where nothing is left to try.
@@ -272,7 +276,7 @@ pub async fn retry(call: &Call<'_>) -> Result<MaybeAccepted<JobView>> {
     }
     // Who asks for a retry that is under way has what they want.
     let accepted = asked || job.retry_asked_at.is_some();
-    Ok(MaybeAccepted { data: JobView::of(&job), accepted })
+    Ok(MaybeAccepted { data: JobView::of(call, &job), accepted })
 }
 
 /// `POST /v2/bulk-transactions/retry`: the same for a page of those of a day. Go on with the cursor in `next` for more.
@@ -281,7 +285,7 @@ pub async fn retry_all(call: &Call<'_>, Query(params): Query<RetryParams>) -> Re
     (query.limit, query.cursor) = (params.limit.get(), params.cursor);
     let filter = JobFilter { status: None, from: params.from_doctype, to: params.to_doctype };
     let page = call.services.bulk.retry_all(call.principal()?, &query, &filter).await?;
-    let bulk_transactions = page.items.iter().map(JobView::of).collect();
+    let bulk_transactions = page.items.iter().map(|job| JobView::of(call, job)).collect();
     Ok(Accepted { data: RetriedView { bulk_transactions, next: page.next }, location: None })
 }
 
@@ -296,7 +300,11 @@ pub fn of_day(call: &Call<'_>, day: Option<Day>) -> Result<JobQuery> {
 }
 
 impl JobView {
-    fn of(job: &Job) -> Self {
+    fn of(call: &Call<'_>, job: &Job) -> Self {
+        let now = call.services.clock.now();
+        // One that came too late cancelled nothing.
+        let too_late = job.is_over() && job.status() != JobStatus::Cancelled;
+        let cancelled = job.cancelled.as_ref().filter(|_| !too_late);
         Self {
             id: job.id.clone(),
             status: job.status(),
@@ -313,10 +321,10 @@ impl JobView {
             created_at: Time(job.created_at),
             started_at: job.started_at.map(Time),
             finished_at: job.finished_at().map(Time),
-            records_per_second: job.records_per_second().map(rounded),
-            estimated_end: job.estimated_end().map(Time),
-            cancelled_at: job.cancelled.as_ref().map(|(at, _)| Time(*at)),
-            cancelled_by: job.cancelled.as_ref().map(|(_, by)| by.clone()),
+            records_per_second: job.records_per_second(now).map(rounded),
+            estimated_end: job.estimated_end(now).map(Time),
+            cancelled_at: cancelled.map(|(at, _)| Time(*at)),
+            cancelled_by: cancelled.map(|(_, by)| by.clone()),
             user: job.user.clone(),
         }
     }

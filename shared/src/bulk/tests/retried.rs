@@ -64,7 +64,7 @@ async fn a_retry_has_chunks_of_the_set_size_and_a_rate_of_its_own() {
     rig.clock.advance(SignedDuration::from_secs(3));
     rig.drain().await;
     let over = rig.job(&job).await;
-    assert_eq!((over.done.succeeded, over.records_per_second()), (8, Some(2.0)));
+    assert_eq!((over.done.succeeded, over.records_per_second(rig.clock.now())), (8, Some(2.0)));
 }
 
 #[tokio::test]

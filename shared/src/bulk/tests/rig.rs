@@ -194,7 +194,8 @@ impl Rig {
             LEASE,
         );
         let sweeper = BulkSweeper::new(store.clone(), dispatcher.clone(), time.clone());
-        let bulk = BulkTransactions::new(store.clone(), |_, _| true, queue.clone(), time, chunk);
+        let bulk =
+            BulkTransactions::new(store.clone(), |_| vec!["Sales Invoice"], queue.clone(), time, chunk);
         let administrator = Principal::administrator().unwrap();
         Self {
             dynamo,

@@ -23,8 +23,8 @@ use crate::{
     queue::Queue,
 };
 
-/// Which DocTypes are made of which: from, to.
-pub type Knows = fn(&str, &str) -> bool;
+/// The DocTypes that are made of documents of a DocType; none if nothing is.
+pub type Targets = fn(&str) -> Vec<&'static str>;
 
 /// Jobs read at a time, where they are chosen after reading.
 const JOBS: usize = 100;
@@ -34,7 +34,7 @@ const MAX_JOB_PAGES: usize = 10;
 /// Bulk transactions, as callers have them.
 pub struct BulkTransactions {
     store: Arc<dyn BulkStore>,
-    knows: Knows,
+    targets: Targets,
     queue: Arc<dyn Queue<BulkMessage>>,
     clock: Arc<dyn Clock>,
     chunk_size: usize,
@@ -76,12 +76,12 @@ impl BulkTransactions {
     /// Bulk transactions in `store`, of pairs that are known, begun through `queue`, in chunks of `chunk_size`.
     pub fn new(
         store: Arc<dyn BulkStore>,
-        knows: Knows,
+        targets: Targets,
         queue: Arc<dyn Queue<BulkMessage>>,
         clock: Arc<dyn Clock>,
         chunk_size: usize,
     ) -> Self {
-        Self { store, knows, queue, clock, chunk_size }
+        Self { store, targets, queue, clock, chunk_size }
     }
 
     /// Accepts `request`: from the answer on it is kept. With a `key`, the same request within a day has the same job.
@@ -89,10 +89,7 @@ impl BulkTransactions {
     /// Fails with `permission_denied`, `invalid_input` for a pair that is not known, `idempotency_key_reused`.
     pub async fn accept(&self, by: &Principal, request: &BulkRequest, key: Option<&str>) -> Result<Accepted> {
         may_make(by, &request.from, &request.to)?;
-        if !(self.knows)(request.from.as_str(), request.to.as_str()) {
-            let detail = format!("no {} is made of a {}", request.to, request.from);
-            return Err(Error::field("/to_doctype", "unknown", detail));
-        }
+        self.check_pair(&request.from, &request.to)?;
         let (now, fingerprint) = (self.clock.now(), request.fingerprint()?);
         if let Some(key) = key
             && let Some(job) = self.store.job_of_key(key, now).await?
@@ -124,6 +121,19 @@ impl BulkTransactions {
         }
         self.wake(&job).await;
         Ok(Accepted { job, repeated: false })
+    }
+
+    fn check_pair(&self, from: &DocType, to: &DocType) -> Result<()> {
+        let targets = (self.targets)(from.as_str());
+        if targets.is_empty() {
+            let detail = format!("nothing is made of a {from}");
+            return Err(Error::field("/from_doctype", "unknown", detail));
+        }
+        if targets.contains(&to.as_str()) {
+            return Ok(());
+        }
+        let detail = format!("of a {from} is made: {}", targets.join(", "));
+        Err(Error::field("/to_doctype", "unknown", detail))
     }
 
     /// The job, if `by` may see it; `job_not_found` else.
@@ -202,7 +212,11 @@ fn may_make(by: &Principal, from: &DocType, to: &DocType) -> Result<()> {
 
 /// To see what others asked for is to read; to meddle with it takes more.
 fn may_change(by: &Principal, job: &Job) -> Result<()> {
-    if job.user == by.user { Ok(()) } else { permit(by, Permission::Replay) }
+    if job.user == by.user || permit(by, Permission::Replay).is_ok() {
+        return Ok(());
+    }
+    let detail = format!("{} may not cancel or retry bulk transactions of others", by.user);
+    Err(Error::new(ErrorCode::PermissionDenied, detail))
 }
 
 fn may_see(by: &Principal, job: &Job) -> bool {
