@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::rig::Rig;
 use crate::{
-    bulk::{BulkRequest, Done, Job, JobStatus},
+    bulk::{BulkRequest, Done, Job, JobStatus, RecordQuery, RecordStatus},
     config::DEFAULT_CHUNK,
     documents::DocType,
     testing::{
@@ -60,4 +60,22 @@ async fn a_record_that_succeeds_costs_a_fifth_of_a_write_unit_beside_its_documen
     assert!(used.writes * 5 <= RECORDS * 2, "{} units", used.writes / 2);
     let chunks = RECORDS / u32::try_from(DEFAULT_CHUNK).unwrap();
     assert!(used.calls <= 8 * chunks + 20, "{} calls", used.calls);
+}
+
+#[tokio::test]
+async fn a_page_of_records_reads_what_it_shows() {
+    let (rig, meter) = metered().await;
+    rig.workshop.missing.lock().unwrap().extend((0..RECORDS).map(|n| format!("SAL-ORD-2026-{n:05}")));
+    let (job, _) = worked_off(&rig, &meter).await;
+    let page = async |status, limit| {
+        let query = RecordQuery { status, limit, cursor: None };
+        meter.take();
+        let page = rig.bulk.records(&job, &query).await.unwrap();
+        (page.items.len(), page.next.is_some(), meter.take().calls)
+    };
+    assert_eq!(page(None, 2).await, (2, true, 2), "chunks, and two reasons");
+    assert_eq!(page(Some(RecordStatus::Failed), 500).await, (500, true, 2));
+    for none_of_these in [RecordStatus::Pending, RecordStatus::Succeeded, RecordStatus::Cancelled] {
+        assert_eq!(page(Some(none_of_these), 20).await, (0, false, 0), "the counts say so");
+    }
 }
