@@ -46,8 +46,10 @@ pub struct Chunk {
     pub number: u32,
     /// Its records.
     pub records: Vec<Record>,
-    /// How often a worker took it on.
+    /// How often a worker took it on and came to no end by a fault, this time among them.
     pub tries: u32,
+    /// How often a worker took it on at all.
+    pub claims: u32,
     /// The record that a worker was at, alone, when it was last heard of.
     pub suspect: Option<u32>,
     /// Records at which a worker died that worked on nothing else.
@@ -56,6 +58,13 @@ pub struct Chunk {
     pub so_far: BTreeMap<u32, Ended>,
     /// How each record ended, in their order; `None` while it is not done.
     pub outcomes: Option<Vec<Outcome>>,
+}
+
+impl Chunk {
+    /// Whether nothing can have been made of its records yet: no worker ever had them but the one that has it now.
+    pub fn is_untouched(&self) -> bool {
+        self.claims == 1 && self.records.iter().all(|record| record.attempt == 1)
+    }
 }
 
 /// How a record ended.

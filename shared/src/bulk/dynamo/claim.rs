@@ -19,7 +19,7 @@ impl DynamoBulk {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(item::chunk_key(&claim.job, claim.number)))
-            .update_expression("SET #token = :token, #until = :until ADD tries :one")
+            .update_expression("SET #token = :token, #until = :until ADD tries :one, claims :one")
             .condition_expression(
                 "attribute_exists(pk) AND attribute_not_exists(outcomes) \
                  AND (attribute_not_exists(#until) OR #until <= :now)",

@@ -192,6 +192,7 @@ pub fn chunk_of(item: &Item) -> Result<Chunk> {
         number: number.ok_or_else(|| Error::internal(format!("{place:?} is no chunk's key")))?,
         records: attributes.json("body")?,
         tries: small(attributes.number("tries")?)?,
+        claims: small(attributes.number("claims").unwrap_or(0))?,
         suspect: suspect.map(small).transpose()?,
         poisoned,
         so_far: so_far.unwrap_or_default(),

@@ -178,6 +178,11 @@ async fn a_cancelled_job_counts_what_was_made_and_begins_nothing_more() {
     assert_eq!(job.done.succeeded, made as u64, "what was made is counted as made");
     assert_eq!(job.done.cancelled, 20 - made as u64);
     assert_eq!(rig.workshop.made_for(&job.id).len(), made);
+    assert_eq!(
+        rig.workshop.looked_up.load(Ordering::Relaxed),
+        CHUNK,
+        "of the others nothing can have been made"
+    );
     let over = rig.bulk.cancel(&rig.administrator, &job.id).await.unwrap();
     assert_eq!(over, job, "once");
 }

@@ -45,6 +45,8 @@ pub struct Workshop {
     pub deadly: Mutex<BTreeSet<String>>,
     /// Sources of which a document is made, and then the worker dies.
     pub deadly_once_made: Mutex<BTreeSet<String>>,
+    /// How often it was asked what was made.
+    pub looked_up: AtomicUsize,
     /// Sources that it was asked for, each time.
     pub asked: Mutex<Vec<String>>,
     /// How long it takes, in milliseconds.
@@ -150,6 +152,7 @@ impl Maker for Workshop {
     }
 
     async fn made(&self, order: &Order, record: &Record, _: &Sources) -> Result<Option<String>> {
+        self.looked_up.fetch_add(1, Ordering::Relaxed);
         Ok(self.has(order, &record.name).then(|| Self::target(&record.name)))
     }
 }

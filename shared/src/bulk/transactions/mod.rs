@@ -132,7 +132,7 @@ impl BulkTransactions {
         if targets.contains(&to.as_str()) {
             return Ok(());
         }
-        let detail = format!("of a {from} is made: {}", targets.join(", "));
+        let detail = format!("what is made of a {from}: {}", targets.join(", "));
         Err(Error::field("/to_doctype", "unknown", detail))
     }
 
