@@ -172,7 +172,7 @@ async fn records_may_be_an_array_or_its_text() {
         records[0],
         json!({
             "name": "SO-1", "status": "pending", "target": null, "attempts": 1, "error": null,
-            "failed_at": null, "retryable": false, "retried": false,
+            "done_at": null, "retryable": false, "retried": false,
         })
     );
 }
@@ -342,13 +342,15 @@ async fn records_are_paged_over_chunks_with_every_attempt() {
     assert_eq!(lines("limit=2").await, lines("limit=500").await);
     assert_eq!(lines("limit=1&status=failed").await, ["SO-2 failed 1", "SO-7 failed 1"]);
     assert_eq!(lines("status=pending").await, ["SO-10 pending 1"]);
+    let first = site.data(&format!("{PATH}/{id}/records?limit=1")).await[0].clone();
+    assert_eq!(first["done_at"], "2026-11-23T09:00:01.000000Z", "as of those that failed");
     let (failed, _) = site.pages(&format!("{PATH}/{id}/records?status=failed")).await;
     assert_eq!(
         failed[1],
         json!({
             "name": "SO-7", "status": "failed", "target": null, "attempts": 1,
             "error": { "code": "document_not_found", "detail": "it is not there" },
-            "failed_at": "2026-11-23T09:00:03.000000Z", "retryable": true, "retried": false,
+            "done_at": "2026-11-23T09:00:03.000000Z", "retryable": true, "retried": false,
         })
     );
 

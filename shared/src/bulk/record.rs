@@ -58,6 +58,8 @@ pub struct Chunk {
     pub so_far: BTreeMap<u32, Ended>,
     /// How each record ended, in their order; `None` while it is not done.
     pub outcomes: Option<Vec<Outcome>>,
+    /// When it was done.
+    pub done_at: Option<Timestamp>,
 }
 
 impl Chunk {

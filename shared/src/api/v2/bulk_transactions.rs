@@ -138,8 +138,8 @@ pub struct RecordView {
     attempts: u32,
     /// Why it failed.
     error: Option<Failure>,
-    /// When it failed.
-    failed_at: Option<Time>,
+    /// When it was done; null while it is pending.
+    done_at: Option<Time>,
     /// Whether a retry takes it: the cause may pass or be mended, and there were fewer than five attempts.
     retryable: bool,
     /// Whether it is tried again: what counts is the later attempt.
@@ -340,14 +340,13 @@ impl RecordView {
     fn of(job: &Job, line: RecordLine) -> Self {
         let retryable = line.failed.as_ref().is_some_and(crate::bulk::FailedRecord::may_retry);
         let retried = line.failed.as_ref().is_some_and(|failed| failed.retried);
-        let (error, failed_at) = line.failed.map(|failed| (failed.failure, Time(failed.at))).unzip();
         Self {
             name: line.name,
             status: line.status,
             target: line.target.map(|name| Target { doctype: job.to.to_string(), name }),
             attempts: line.attempt,
-            error,
-            failed_at,
+            error: line.failed.map(|failed| failed.failure),
+            done_at: line.done_at.map(Time),
             retryable,
             retried,
         }

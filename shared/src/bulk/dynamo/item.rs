@@ -197,6 +197,7 @@ pub fn chunk_of(item: &Item) -> Result<Chunk> {
         poisoned,
         so_far: so_far.unwrap_or_default(),
         outcomes,
+        done_at: attributes.maybe("done_at").map(parse_time).transpose()?,
     })
 }
 

@@ -24,7 +24,10 @@ impl DynamoBulk {
         let chunk = self
             .of_claimed(claim)
             .expression_attribute_names("#until", "until")
-            .update_expression("SET outcomes = :outcomes REMOVE #token, #until, suspect, poisoned, so_far")
+            .update_expression(
+                "SET outcomes = :outcomes, done_at = :now REMOVE #token, #until, suspect, poisoned, so_far",
+            )
+            .expression_attribute_values(":now", time(now))
             .expression_attribute_values(":outcomes", body(&json(&outcomes)?)?);
         let header = self
             .of_header(&claim.job)

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -51,6 +52,8 @@ pub struct RecordLine {
     pub target: Option<String>,
     /// Which attempt this is.
     pub attempt: u32,
+    /// When it was done, with its chunk; `None` while it is pending.
+    pub done_at: Option<Timestamp>,
     /// The failure, if it failed.
     pub failed: Option<FailedRecord>,
 }
@@ -170,7 +173,7 @@ fn lines(chunk: &Chunk) -> impl Iterator<Item = RecordLine> + '_ {
             Some(Outcome::Failed) => (RecordStatus::Failed, None),
         };
         let (index, name, attempt) = (record.index, record.name.clone(), record.attempt);
-        RecordLine { index, name, status, target, attempt, failed: None }
+        RecordLine { index, name, status, target, attempt, done_at: chunk.done_at, failed: None }
     })
 }
 
@@ -181,6 +184,7 @@ fn failed_line(failed: FailedRecord) -> RecordLine {
         status: RecordStatus::Failed,
         target: None,
         attempt: failed.record.attempt,
+        done_at: Some(failed.at),
         failed: Some(failed),
     }
 }
