@@ -116,6 +116,12 @@ impl Job {
         }
     }
 
+    /// When it was cancelled, and by whom, unless that came too late to cancel anything.
+    pub fn cancellation(&self) -> Option<&(Timestamp, String)> {
+        let too_late = self.is_over() && self.status() != JobStatus::Cancelled;
+        self.cancelled.as_ref().filter(|_| !too_late)
+    }
+
     /// When its last record was done; `None` while it is not over.
     pub fn finished_at(&self) -> Option<Timestamp> {
         self.progressed_at.filter(|_| self.is_over())
