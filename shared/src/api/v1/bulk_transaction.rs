@@ -13,15 +13,14 @@ use super::{
     envelope::Told,
 };
 use crate::{
-    Error, Result,
+    Result,
     api::{
         Call,
         input::{AtMost, Repeatable},
         shown::Day,
-        v2::bulk_transactions::of_day,
+        v2::bulk_transactions::{accept, of_day},
     },
-    bulk::{BulkRequest, Job, JobFilter, JobQuery, MAX_REQUEST_BYTES},
-    documents::{DocType, Receipt},
+    bulk::{Job, JobFilter, JobQuery, MAX_REQUEST_BYTES},
 };
 
 /// The most jobs of a page, and the most pages, that one call tries again.
@@ -54,16 +53,11 @@ pub async fn transaction_processing(
     Args(asked): Args<Processing>,
     Repeatable(receipt): Repeatable,
 ) -> Result<Told> {
-    let doctype = |Text(text): Text, field| DocType::new(text).map_err(|error| Error::at(error, field));
-    let from = doctype(asked.from_doctype, "/from_doctype")?;
-    let to = doctype(asked.to_doctype, "/to_doctype")?;
     let records = named(asked.data.0);
-    let request = BulkRequest::read(from, to, &records).map_err(|error| error.moved("/records", "/data"))?;
-    let key = receipt.as_ref().map(Receipt::id);
-    let accepted = call.services.bulk.accept(call.principal()?, &request, key).await?;
-    let count = accepted.job.total + accepted.job.folded;
-    let message = format!("Started a background job to create {count} {}", accepted.job.to);
-    Ok(Told { message, members: vec![("jobs", json!([accepted.job.id]))] })
+    let job = accept(call, asked.from_doctype.0, asked.to_doctype.0, &records, receipt.as_ref()).await;
+    let job = job.map_err(|error| error.moved("/records", "/data"))?;
+    let message = format!("Started a background job to create {} {}", job.total + job.folded, job.to);
+    Ok(Told { message, members: vec![("jobs", json!([job.id]))] })
 }
 
 /// `retry`.

@@ -20,7 +20,7 @@ use crate::{
         BulkRequest, Job, JobFilter, JobQuery, JobStatus, MAX_RECORDS, MAX_REQUEST_BYTES, RecordLine,
         RecordQuery, RecordStatus,
     },
-    documents::DocType,
+    documents::{DocType, Receipt},
     integration_log::Failure,
 };
 
@@ -223,14 +223,25 @@ pub async fn create(
     Json(new): Json<NewBulkTransaction>,
     Repeatable(receipt): Repeatable,
 ) -> Result<Accepted<JobView>> {
+    let job = accept(call, new.from_doctype, new.to_doctype, &new.records.0, receipt.as_ref()).await?;
+    let location = Some(format!("/v2/bulk-transactions/{}", job.id));
+    Ok(Accepted { data: JobView::of(call, &job), location })
+}
+
+/// Has documents of `to` made of the `records` of `from`, in the caller's name; the job, also where the request repeats
+/// one.
+pub async fn accept(
+    call: &Call<'_>,
+    from: String,
+    to: String,
+    records: &Value,
+    receipt: Option<&Receipt>,
+) -> Result<Job> {
     let doctype = |text, field| DocType::new(text).map_err(|error| Error::at(error, field));
-    let from = doctype(new.from_doctype, "/from_doctype")?;
-    let to = doctype(new.to_doctype, "/to_doctype")?;
-    let request = BulkRequest::read(from, to, &new.records.0)?;
-    let key = receipt.as_ref().map(crate::documents::Receipt::id);
-    let accepted = call.services.bulk.accept(call.principal()?, &request, key).await?;
-    let location = Some(format!("/v2/bulk-transactions/{}", accepted.job.id));
-    Ok(Accepted { data: JobView::of(call, &accepted.job), location })
+    let (from, to) = (doctype(from, "/from_doctype")?, doctype(to, "/to_doctype")?);
+    let request = BulkRequest::read(from, to, records)?;
+    let accepted = call.services.bulk.accept(call.principal()?, &request, receipt.map(Receipt::id)).await?;
+    Ok(accepted.job)
 }
 
 /// `GET /v2/bulk-transactions`: newest first, of the last seven days unless `from` says more.
@@ -301,10 +312,7 @@ pub fn of_day(call: &Call<'_>, day: Option<Day>) -> Result<JobQuery> {
 
 impl JobView {
     fn of(call: &Call<'_>, job: &Job) -> Self {
-        let now = call.services.clock.now();
-        // One that came too late cancelled nothing.
-        let too_late = job.is_over() && job.status() != JobStatus::Cancelled;
-        let cancelled = job.cancelled.as_ref().filter(|_| !too_late);
+        let (now, cancelled) = (call.services.clock.now(), job.cancellation());
         Self {
             id: job.id.clone(),
             status: job.status(),
