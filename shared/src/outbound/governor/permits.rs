@@ -91,9 +91,9 @@ impl Permits {
         let (own, all) = (self.demand, before.max(now.demand));
         let wanted = if own > 0 && all > 0 && (slice - RECENT..=slice).contains(&self.slice) {
             let scarce = all.saturating_sub(own) + demand > capacity;
-            let part = if scarce { (capacity * own).div_ceil(all) } else { capacity };
+            let needed = if scarce { demand.min((capacity * own).div_ceil(all)) } else { demand };
             let plenty = demand * PLENTY + BATCH * CALLS;
-            demand.min(part).max((capacity * own * 3 / before.max(own) / 4).min(plenty))
+            needed.max((capacity * own * 3 / before.max(own) / 4).min(plenty))
         } else {
             let free = capacity.saturating_sub(all.max(now.permits));
             // Of many that begin at once, those that come later find something too.
